@@ -832,7 +832,8 @@ typedef struct aio_task_options {
  * one owner (you) beside the loop, which keeps a running task alive whatever its owners do. Takes the coroutine.
  * NULL without memory, without a running loop, or for NULL. A call that failed at once gives a task that raises its
  * error. What a function gives as an aio_future need not be a coroutine: that is for aio_ensure_future, and refused
- * here. asyncio: create_task */
+ * here. When a task of one of our functions ends without an owner, and nobody waits for it, a stream, response, file or
+ * the like that it would give is closed or freed; a server, a transport or a process goes on. asyncio: create_task */
 #define aio_create_task(...) AIO__CREATE_TASK(AIO__HAS_COMMA(__VA_ARGS__), __VA_ARGS__)
 #define AIO__CREATE_TASK(more, ...)   AIO__CREATE_TASK_(more, __VA_ARGS__)
 #define AIO__CREATE_TASK_(more, ...)  AIO__CREATE_TASK_##more(__VA_ARGS__)
@@ -1830,7 +1831,8 @@ AIO_API aio_text_future *aio_stream_readline(aio_stream *stream);
 /* Up to and with the separator, which is borrowed until then. AIO_ELIMIT when it does not come within the limit (the
  * data stays), AIO_EINCOMPLETE at an early end (so here), EINVAL for an empty one. asyncio: readuntil */
 AIO_API aio_text_future *aio_stream_readuntil(aio_stream *stream, const char *separator, size_t length);
-/* True when nothing is unread and nothing will come: asks the system, if nobody is reading. asyncio: at_eof */
+/* True when nothing is unread and the peer has ended its direction, whatever becomes of the stream then: asks the
+ * system, if nobody is reading. asyncio: at_eof */
 AIO_API bool             aio_stream_at_eof(aio_stream *stream);
 
 /* For parsers of protocols, which look at what has come in place, and take what they have understood: a loop of
@@ -2149,7 +2151,7 @@ AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, co
 /* Hands descriptors to another process over a unix socket, with at least a byte of data, all of which is sent. Ours
  * stay ours. At most AIO_SEND_FDS. EINVAL: none, too many, no data. Sockets only: a stream reads ahead, and a TLS one
  * other bytes than its user, so that nobody could say with which of them a descriptor came. Python: socket.send_fds */
-enum { AIO_SEND_FDS = 253 };
+enum { AIO_SEND_FDS = 252 }; /* Linux takes 253, musl's sendmsg one less */
 AIO_API aio_future    *aio_sock_send_fds(int fd, const void *data, size_t length, const int *fds, size_t count);
 /* As aio_sock_recv_into, with the descriptors that came: in `fds` there is room for *count, which is then how many
  * there are; closed on exec, and yours to close, at once and however the await ends. More than there is room for:
@@ -2673,6 +2675,9 @@ typedef struct aio_cookie_jar_options {
     /* A file in the form of publicsuffix.org's list: no cookie is taken for a name that stands there (co.uk). Names of
      * one label (com, local) are never taken, with or without it. NULL: none */
     const char        *public_suffixes AIO__UNSET;
+    /* These two bound a request's Cookie field, too, which has all that are for its URL, as browsers and aiohttp send:
+     * a name and a value are up to 4096 bytes, and each name that the host is or ends with is a domain. Servers often
+     * take 8 KiB. */
     size_t             max_cookies AIO__UNSET;     /* in all; the one not used for longest goes. 0: 3300 */
     size_t             max_per_domain AIO__UNSET;  /* the same for one domain, Secure ones last; 0: 180 */
 } aio_cookie_jar_options;
@@ -4033,9 +4038,10 @@ typedef struct aio_access {
 typedef struct aio_app_options {
     bool   json_errors AIO__UNSET; /* errors are JSON, whatever Accept says */
     /* Whole answers of AIO_COMPRESS_MIN to AIO_COMPRESS_MAX bytes, and streamed ones, of text, JSON, scripts or SVG go
-     * out as gzip to who accepts it (RFC 9110 12.5.3), with Vary; a strong ETag becomes a weak one. Not: files, events,
-     * those with a known .length, a Content-Encoding or Content-Range, or Cache-Control: no-transform. What is secret
-     * should not stand beside what a stranger chooses in one answer: lengths tell. aiohttp: enable_compression() */
+     * out as gzip to who accepts it (RFC 9110 12.5.3), with Vary; a strong ETag becomes a weak one, also in a 304. Not:
+     * files, events, those with a known .length, a Content-Encoding or Content-Range, or Cache-Control: no-transform.
+     * What is secret should not stand beside what a stranger chooses in one answer: lengths tell. aiohttp:
+     * enable_compression() */
     bool   compress AIO__UNSET;
     /* Called after each request; aio_access_log_write is one. */
     void (*access_log)(const aio_access *access, void *arg) AIO__UNSET;
@@ -4700,6 +4706,7 @@ template <class T> ref<detail::frame<T>> create_task(task<T> coroutine)
 #define AIO__LINUX 1
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #else
@@ -5295,6 +5302,7 @@ struct aio__os {
     int     (*eventfd)(unsigned, int);
     int     (*pidfd_open)(pid_t);
     ssize_t (*sendfile)(int, int, int64_t, size_t);
+    int     (*madvise)(void *, size_t, int);
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX    *(*SSL_CTX_new)(const SSL_METHOD *);
@@ -5367,7 +5375,7 @@ AIO__OS_TABLE struct aio__os aio__os = {
     kqueue, kevent,
 #endif
 #if AIO__LINUX
-    epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile,
+    epoll_create1, epoll_ctl, epoll_wait, eventfd, aio__os_pidfd_open, aio__os_sendfile, madvise,
 #endif
 #ifndef AIO_NO_TLS
     SSL_CTX_new, SSL_CTX_free, SSL_CTX_use_certificate_chain_file, SSL_CTX_use_PrivateKey_file,
@@ -5449,15 +5457,18 @@ static int aio__socket_outcome(int fd)
  * General allocations (aio__malloc), and the slabs of a loop: free lists by size class, carved from blocks of 64 KiB.
  * A heap keeps every object of one kind of use: `frames` all begin with an aio_future, so that the live ones can be
  * visited. With aio__plain, in debug mode, and above 1 KiB an object has an allocation of its own, a prefix before
- * it, and a place in a list. Blocks go back when the loop is freed, and before that when most of a class is free.
+ * it, and a place in a list. Blocks go back when the loop is freed, and before that when most of a class is free. A
+ * class of very many objects, whose blocks stay, grows by larger blocks, for which the system is asked for large pages.
  * ============================================================================ */
 
 enum { AIO__GRAIN = 16, AIO__SLAB_MAX = 1024, AIO__CLASSES = AIO__SLAB_MAX / AIO__GRAIN, AIO__SLAB_BLOCK = 65536 - 64 };
+/* A class of more slots than that keeps its blocks, and grows by large ones, each as long as so many others. */
+enum { AIO__TRIM_SLOTS = 131072, AIO__LARGE_BLOCK = 256 };
 
 typedef struct aio__block_head aio__block_head;
 struct aio__block_head { /* a block; the slots follow */
     aio__block_head *next;
-    size_t           slot;
+    uint32_t         slot, size;
 };
 
 enum { AIO__BLOCK_FIRST = (sizeof(aio__block_head) + AIO__GRAIN - 1) / AIO__GRAIN * AIO__GRAIN }; /* its first slot */
@@ -5481,7 +5492,7 @@ typedef struct aio__heap {
     aio__slot       *free[AIO__CLASSES];
     char            *bump[AIO__CLASSES], *end[AIO__CLASSES]; /* what is left of the newest block of a class */
     aio__block_head *blocks[AIO__CLASSES];                   /* newest first */
-    uint32_t         block_count[AIO__CLASSES];
+    uint32_t         block_count[AIO__CLASSES];              /* a large one counts as AIO__LARGE_BLOCK */
     aio__node        own;
 } aio__heap;
 
@@ -5560,18 +5571,65 @@ static void aio__ring_clear(aio__node *ring) { ring->next = ring->prev = ring; }
 
 static bool aio__ring_empty(const aio__node *ring) { return ring->next == ring; }
 
+static size_t aio__slots_a_block(size_t slot)
+{
+    return ((int)AIO__SLAB_BLOCK - (int)AIO__BLOCK_FIRST) / slot;
+}
+
+/* At least so many slots the blocks of a class have. */
+static size_t aio__heap_slots(const aio__heap *heap, size_t class_)
+{
+    return heap->block_count[class_] * aio__slots_a_block((class_ + 1) * AIO__GRAIN);
+}
+
+/* Large pages for memory that is all to be used: fewer faults, and what lies anywhere in it is found with fewer
+ * look-ups of addresses. Only asked for. */
+static void aio__large_pages(void *memory, size_t size)
+{
+#if AIO__LINUX && defined(MADV_HUGEPAGE)
+    enum { PAGE = 2097152 };
+    uintptr_t first = ((uintptr_t)memory + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    uintptr_t end = ((uintptr_t)memory + size) & ~(uintptr_t)(PAGE - 1);
+    int saved = errno;
+    if (first < end) aio__os.madvise((void *)first, end - first, MADV_HUGEPAGE);
+    errno = saved;
+#else
+    (void)memory;
+    (void)size;
+#endif
+}
+
+/* NULL without memory: a small one may do. */
+static aio__block_head *aio__heap_large(void)
+{
+    size_t size = (size_t)AIO__LARGE_BLOCK * AIO__SLAB_BLOCK;
+    aio__block_head *block = (aio__block_head *)aio__os.malloc(size);
+    if (!block) return NULL;
+    aio__large_pages(block, size);
+    block->size = (uint32_t)size;
+    return block;
+}
+
+static aio__block_head *aio__heap_small(void)
+{
+    aio__block_head *block = (aio__block_head *)aio__malloc(AIO__SLAB_BLOCK);
+    if (block) block->size = AIO__SLAB_BLOCK;
+    return block;
+}
+
 static void *aio__heap_refill(aio__heap *heap, size_t class_)
 {
     size_t slot = (class_ + 1) * AIO__GRAIN;
-    aio__block_head *block = (aio__block_head *)aio__malloc(AIO__SLAB_BLOCK);
+    aio__block_head *block = aio__heap_slots(heap, class_) > AIO__TRIM_SLOTS ? aio__heap_large() : NULL;
+    if (!block) block = aio__heap_small();
     if (!block) return NULL;
     block->next = heap->blocks[class_];
-    block->slot = slot;
+    block->slot = (uint32_t)slot;
     heap->blocks[class_] = block;
-    heap->block_count[class_]++;
+    heap->block_count[class_] += block->size / AIO__SLAB_BLOCK;
     char *first = (char *)block + AIO__BLOCK_FIRST;
     heap->bump[class_] = first + slot;
-    heap->end[class_] = (char *)block + AIO__SLAB_BLOCK;
+    heap->end[class_] = (char *)block + block->size;
     return first;
 }
 
@@ -5640,7 +5698,7 @@ static void aio__heap_each_slot(aio__heap *heap, void (*visit)(void *object, voi
     for (int i = 0; i < AIO__CLASSES; i++) {
         for (aio__block_head *block = heap->blocks[i]; block; block = block->next) {
             char *slot = (char *)block + AIO__BLOCK_FIRST;
-            char *end = block == heap->blocks[i] ? heap->bump[i] : (char *)block + AIO__SLAB_BLOCK;
+            char *end = block == heap->blocks[i] ? heap->bump[i] : (char *)block + block->size;
             for (; (size_t)(end - slot) >= block->slot; slot += block->slot)
                 if (((aio__slot *)(void *)slot)->refs) visit(slot, arg);
         }
@@ -5664,7 +5722,7 @@ static void aio__heap_each(aio__heap *heap, void (*visit)(void *object, void *ar
  * those that are wholly free, but for a few. To find them its free list is gone through, O(n log n), so classes with
  * more than AIO__TRIM_SLOTS slots keep theirs: no count is kept of them, which each allocation would pay for. */
 
-enum { AIO__TRIM_BLOCKS = 16, AIO__TRIM_KEPT = 4, AIO__TRIM_SLOTS = 131072 };
+enum { AIO__TRIM_BLOCKS = 16, AIO__TRIM_KEPT = 4 };
 
 typedef struct aio__trim { /* a block, in the order of addresses */
     aio__block_head *block;
@@ -5695,11 +5753,6 @@ static aio__trim *aio__trim_of(aio__trim *all, size_t count, const aio__slot *sl
     return &all[low];
 }
 
-static size_t aio__slots_a_block(size_t slot)
-{
-    return ((int)AIO__SLAB_BLOCK - (int)AIO__BLOCK_FIRST) / slot;
-}
-
 /* Marks those of `all` that go (free_ SIZE_MAX), drops their slots from the free list, and frees them. */
 static void aio__trim_blocks(aio__heap *heap, size_t class_, aio__trim *all, size_t count)
 {
@@ -5728,8 +5781,8 @@ static void aio__trim_blocks(aio__heap *heap, size_t class_, aio__trim *all, siz
 /* True if it has looked. */
 static bool aio__trim_class(aio__heap *heap, size_t class_)
 {
-    size_t count = 0, slots = heap->block_count[class_] * aio__slots_a_block((class_ + 1) * AIO__GRAIN);
-    if (heap->block_count[class_] <= AIO__TRIM_BLOCKS || slots > AIO__TRIM_SLOTS) return false;
+    size_t count = 0;
+    if (heap->block_count[class_] <= AIO__TRIM_BLOCKS || aio__heap_slots(heap, class_) > AIO__TRIM_SLOTS) return false;
     aio__trim *all = (aio__trim *)aio__os.malloc(heap->block_count[class_] * sizeof *all);
     if (!all) return false; /* another time */
     for (aio__block_head *block = heap->blocks[class_]; block; block = block->next) {
@@ -5854,7 +5907,7 @@ static int aio__file_read(const char *path, size_t most, aio__buffer *text)
         if (text->end > most) code = AIO_ELIMIT;
         else if (!aio__buffer_reserve_secret(text, 4096)) code = ENOMEM;
         else if ((n = aio__os.read(fd, text->data + text->end, 4095)) >= 0) text->end += (size_t)n;
-        else if (errno != EINTR && errno != EAGAIN) code = errno;
+        else if (errno != EINTR) code = errno;
     }
     aio__os.close(fd);
     if (code == AIO_ELIMIT) text->end = most;
@@ -6186,8 +6239,8 @@ struct aio__ops {
     bool (*cancel)(aio_future *, aio_exception *why);
     /* Its last owner is gone: gives back references and pool memory. Other memory would leak when a loop dies. */
     void (*destroy)(aio_future *);
-    /* Who it waits for: the i-th, or NULL after the last. For the call graph. */
-    aio_future *(*child)(aio_future *, size_t i);
+    /* Who it waits for: the next one, *at being 0 at first; NULL after the last. For the call graph. */
+    aio_future *(*child)(aio_future *, uintptr_t *at);
 };
 
 enum { /* aio_future.flags */
@@ -6572,9 +6625,26 @@ static AIO__COLD void aio__who_is(const aio_task *t, aio__probe *probe)
     if (t->future.flags & AIO__F_NAMED) probe->name = *(const char *const *)((const aio__named *)(const void *)t)->use;
 }
 
+/* A coroutine's name in a report: of one of ours, what it does, without the prefix of private names. */
+static AIO__COLD const char *aio__coro_word(const aio__probe *probe)
+{
+    return strncmp(probe->name, "aio__", 5) ? probe->name : probe->name + 5;
+}
+
 static int aio__line_of(int line) { return line < 0 ? 0 : line & AIO__LINES; }
 
 /* ---- the ready queue ---- */
+
+enum { AIO__CACHE_LINE = 64 };
+
+/* Asks memory for what the node is in, if that is a coroutine; it may lie on three lines. */
+static inline void aio__task_prefetch(const aio__node *node)
+{
+    uintptr_t t = (uintptr_t)node - offsetof(aio_task, node);
+    __builtin_prefetch((const void *)t);
+    __builtin_prefetch((const void *)(t + AIO__CACHE_LINE));
+    __builtin_prefetch((const void *)(t + sizeof(aio_task) - 1));
+}
 
 static void aio__enqueue(aio_loop *loop, aio__node *node) { aio__ring_insert(&loop->ready, node); }
 
@@ -7285,7 +7355,7 @@ static AIO__COLD void aio__frame_keep(aio_loop *loop, aio_future *future)
     if (future->flags & AIO__F_CORO) {
         aio__probe probe;
         aio__who_is((const aio_task *)(const void *)future, &probe);
-        freed.name = probe.name;
+        freed.name = aio__coro_word(&probe);
     } else freed.name = aio__future_name(future);
     if (prefix->node.next) aio__ring_remove(&prefix->node);
     memset(future, AIO__UNUSED_BYTE, prefix->size);
@@ -7672,8 +7742,6 @@ static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry
     heap[i] = entry;
 }
 
-enum { AIO__CACHE_LINE = 64 };
-
 /* Room for more. entries[1], the first child, stands at the beginning of a cache line. 0 or ENOMEM. */
 static int aio__timers_grow(aio_loop *loop)
 {
@@ -7683,6 +7751,7 @@ static int aio__timers_grow(aio_loop *loop)
     uintptr_t second = (uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1;
     second &= ~(uintptr_t)(AIO__CACHE_LINE - 1);
     aio__entry *entries = (aio__entry *)second - 1;
+    aio__large_pages(memory, capacity * sizeof *loop->entries);
     if (loop->entry_count) memcpy(entries, loop->entries, loop->entry_count * sizeof *entries);
     aio__free(loop->entry_memory);
     loop->entry_memory = memory;
@@ -7896,10 +7965,8 @@ static void aio__timers_run(aio_loop *loop)
             __builtin_prefetch((const void *)due[count]);
         }
         for (size_t i = 0; i < count; i++) {
-            const char *waiter = (due[i] & 1) ? NULL : (const char *)((aio__sleep *)due[i])->future.waiters.first;
-            if (!waiter) continue;
-            __builtin_prefetch(waiter);
-            __builtin_prefetch(waiter + AIO__CACHE_LINE);
+            const aio__node *waiter = (due[i] & 1) ? NULL : ((aio__sleep *)due[i])->future.waiters.first;
+            if (waiter) aio__task_prefetch(waiter);
         }
         for (size_t i = 0; i < count; i++) aio__timer_due(loop, due[i]);
     } while (count == AIO__DUE);
@@ -8101,14 +8168,32 @@ static int aio__adopt(aio_loop *loop, aio_future *future)
 
 /* ---- the life of a coroutine ---- */
 
-/* The name that was given, or else the coroutine's: for reports. */
+typedef struct aio__wrapper { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
+    aio_task task;
+    void    *held;
+} aio__wrapper;
+
+/* The coroutine that it stands for, as one of aio_wait_for does; NULL: for none. */
+static AIO__COLD const aio_task *aio__task_within(const aio_task *t)
+{
+    bool holds = (t->future.flags & AIO__F_HOLDS) != 0;
+    const aio_future *held = holds ? (const aio_future *)((const aio__wrapper *)(const void *)t)->held : NULL;
+    return held && (held->flags & AIO__F_CORO) ? (const aio_task *)(const void *)held : NULL;
+}
+
+/* For reports: the name that was given, to it or to what it stands for, or else the coroutine's. */
 static AIO__COLD const char *aio__task_label(const aio_task *t)
 {
-    const char *name = aio__attachment_name(t);
-    if (name) return name;
     aio__probe probe;
+    const aio_task *within = t;
+    while (within) {
+        const char *name = aio__attachment_name(within);
+        if (name) return name;
+        t = within;
+        within = aio__task_within(t);
+    }
     aio__who_is(t, &probe);
-    return probe.name;
+    return aio__coro_word(&probe);
 }
 
 AIO_API void *aio__new(size_t size, aio_coro_fn *coro, const char *file, int line)
@@ -8140,11 +8225,29 @@ static AIO__COLD const char *aio__made_text(const aio_future *future, char *text
     return text;
 }
 
+/* Of a coroutine that has not started; not of one that stands for another that has not: that is told of itself. */
 static AIO__COLD void aio__report_unawaited(const aio_future *future)
 {
+    const aio_task *within = aio__task_within((const aio_task *)(const void *)future);
+    if (within && within->line == AIO__START && !(within->future.flags & AIO__F_TASK)) return;
     char made[AIO__MADE_MAX];
     aio__report(future->loop ? future->loop : aio__loop_now(), NULL, "coroutine '%s' was never awaited%s",
                 aio__label(future), aio__made_text(future, made));
+}
+
+static bool aio__error_unseen(const aio_future *future)
+{
+    bool kept = !(future->flags & (AIO__F_SEEN | AIO__F_QUIET));
+    return kept && future->error && future->state == AIO__DONE && future->loop;
+}
+
+/* Once. */
+static AIO__COLD void aio__report_unseen(aio_future *future)
+{
+    char made[AIO__MADE_MAX];
+    future->flags |= AIO__F_SEEN;
+    aio__report(future->loop, future->error, "error of '%s' was never retrieved%s", aio__label(future),
+                aio__made_text(future, made));
 }
 
 enum { AIO__ENDS_MAX = 100 };
@@ -8192,21 +8295,18 @@ static inline bool aio__end_future(aio_future *future)
     return true;
 }
 
-typedef struct aio__wrapper { /* a coroutine with AIO__F_HOLDS; what it holds is let go even if it never ran */
-    aio_task task;
-    void    *held;
-} aio__wrapper;
-
 /* One that never started was forgotten. Without a loop there is no debug mode: that one is always reported. False: it
  * is not to end yet. */
 static inline bool aio__coroutine_destroy(aio_task *t)
 {
-    if (AIO__UNLIKELY(t->future.flags & AIO__F_HOLDS)) {
-        if (!aio__end_enter(&t->future)) return false;
-        aio_unref(((const aio__wrapper *)(const void *)t)->held);
-        aio__end_leave();
-    }
+    bool holds = (t->future.flags & AIO__F_HOLDS) != 0;
+    if (AIO__UNLIKELY(holds) && !aio__end_enter(&t->future)) return false;
     if (t->future.state == AIO__NEW && (!t->future.loop || t->future.loop->debug)) aio__report_unawaited(&t->future);
+    if (AIO__LIKELY(!holds)) return true;
+    if (aio__error_unseen(&t->future)) aio__report_unseen(&t->future); /* while what it holds can be named */
+    t->future.flags = (uint16_t)(t->future.flags & ~AIO__F_HOLDS);
+    aio_unref(((const aio__wrapper *)(const void *)t)->held);
+    aio__end_leave();
     return true;
 }
 
@@ -8229,19 +8329,6 @@ static AIO__COLD bool aio__coroutine_dropped(aio_task *g)
     loop->task_count++;
     aio__enqueue_task(loop, g);
     return true;
-}
-
-static bool aio__error_unseen(const aio_future *future)
-{
-    bool kept = !(future->flags & (AIO__F_SEEN | AIO__F_QUIET));
-    return kept && future->error && future->state == AIO__DONE && future->loop;
-}
-
-static AIO__COLD void aio__report_unseen(const aio_future *future)
-{
-    char made[AIO__MADE_MAX];
-    aio__report(future->loop, future->error, "error of '%s' was never retrieved%s", aio__label(future),
-                aio__made_text(future, made));
 }
 
 static void aio__attachments_drop(aio_task *t)
@@ -9704,7 +9791,6 @@ static AIO__COLD void aio__frame_close(void *object, void *arg)
                     aio__line_of(leaf->line), aio__made_text(future, made));
     } else if (aio__error_unseen(future)) {
         aio__report_unseen(future);
-        future->flags |= AIO__F_SEEN;
     } else if (loop->debug && future->state == AIO__NEW) {
         aio__report_unawaited(future);
     } else if (loop->debug && !(future->flags & AIO__F_DEAD) && !(pending && future->waiters.first)) {
@@ -10161,19 +10247,31 @@ static inline void aio__run_node(aio_loop *loop, aio__node *node)
     if (AIO__UNLIKELY(loop->left == 0)) aio__look_between(loop);
 }
 
-/* What an iteration runs: up to the node that is the last one now. */
-static void aio__run_ready(aio_loop *loop)
+enum { AIO__NEAR_TASKS = 1024 }; /* so many fit into a cache near the processor */
+
+/* Runs what is ready up to `last`. With `far` the next one is on its way from memory while one runs. */
+static inline void aio__run_up_to(aio_loop *loop, const aio__node *last, bool far)
 {
     aio__node *ready = &loop->ready, *node;
-    if (aio__ring_empty(ready)) return;
-    if (!aio__node_is_task(ready->prev)) aio__enqueue(loop, &loop->mark.node); /* work may be taken out */
-    const aio__node *last = ready->prev;
     do {
         aio__node *next = (node = ready->next)->next;
         ready->next = next;
         if (!aio__node_is_task(next)) next->prev = ready;
+        if (far) aio__task_prefetch(next);
         aio__run_node(loop, node);
     } while (node != last);
+}
+
+/* Apart: with few tasks a step is so short that it would notice. */
+AIO__NOINLINE static void aio__run_far(aio_loop *loop, const aio__node *last) { aio__run_up_to(loop, last, true); }
+
+/* What an iteration runs: up to the node that is the last one now. */
+static void aio__run_ready(aio_loop *loop)
+{
+    if (aio__ring_empty(&loop->ready)) return;
+    if (!aio__node_is_task(loop->ready.prev)) aio__enqueue(loop, &loop->mark.node); /* work may be taken out */
+    if (AIO__UNLIKELY(loop->task_count > AIO__NEAR_TASKS)) aio__run_far(loop, loop->ready.prev);
+    else aio__run_up_to(loop, loop->ready.prev, false);
     loop->current = NULL;
 }
 
@@ -10749,9 +10847,14 @@ static void aio__forward_destroy(aio_future *future)
     aio_unref(p->inner);
 }
 
-static aio_future *aio__forward_child(aio_future *future, size_t i)
+static aio_future *aio__forward_inner(const aio_future *future)
 {
-    return i == 0 && future->state < AIO__DONE ? ((aio__forward *)(void *)future)->inner : NULL;
+    return future->state < AIO__DONE ? ((const aio__forward *)(const void *)future)->inner : NULL;
+}
+
+static aio_future *aio__forward_child(aio_future *future, uintptr_t *at)
+{
+    return (*at)++ == 0 ? aio__forward_inner(future) : NULL;
 }
 
 /* Ends with this error, and leaves the inner future to others. */
@@ -10999,11 +11102,13 @@ static void aio__combinator_leave(aio__combinator *base)
 
 static void aio__combinator_destroy(aio_future *future) { aio__combinator_leave((aio__combinator *)(void *)future); }
 
-static aio_future *aio__combinator_child(aio_future *future, size_t i)
+static aio_future *aio__combinator_child(aio_future *future, uintptr_t *at)
 {
     aio__combinator *base = (aio__combinator *)(void *)future;
-    for (size_t k = 0; k < base->count; k++)
-        if (base->works[k].node.next && base->children[k]->state < AIO__DONE && i-- == 0) return base->children[k];
+    while (*at < base->count) {
+        size_t i = (*at)++;
+        if (base->works[i].node.next && base->children[i]->state < AIO__DONE) return base->children[i];
+    }
     return NULL;
 }
 
@@ -11079,8 +11184,9 @@ static void aio__gather_cancel_children(aio__cancel_chain *chain)
 static bool aio__gather_cancel(aio_future *future, aio_exception *why)
 {
     aio__combinator *g = (aio__combinator *)(void *)future;
+    uintptr_t at = 0;
     if (g->cancelling) return true;
-    if (!aio__combinator_child(future, 0)) return false;
+    if (!aio__combinator_child(future, &at)) return false;
     if (!future->error) future->error = aio_exception_ref(why);
     future->refs++;
     g->cancelling = true;
@@ -11356,9 +11462,9 @@ static bool aio__completions_step_cancel(aio_future *future, aio_exception *why)
     return true;
 }
 
-static aio_future *aio__completions_step_child(aio_future *future, size_t i)
+static aio_future *aio__completions_step_child(aio_future *future, uintptr_t *at)
 {
-    return aio__combinator_child(&((aio__completions_step *)(void *)future)->of->base.future, i);
+    return aio__combinator_child(&((aio__completions_step *)(void *)future)->of->base.future, at);
 }
 
 static const aio__ops aio__completions_step_ops = {
@@ -11517,14 +11623,14 @@ static void aio__wait_for_step_destroy(aio_future *future)
     aio_unref(kept);
 }
 
+static bool aio__is_wait_for(const aio_future *f);
+
 /* What is asked when this is to be cancelled; NULL: it is asked itself. */
 static aio_future *aio__wait_for_asks(const aio_future *f)
 {
-    bool other = f->state >= AIO__DONE || (f->flags & (AIO__F_CORO | AIO__F_USER)) || !f->run.ops;
-    bool is = !other && (f->run.ops->destroy == aio__wait_for_destroy
-                         || f->run.ops->destroy == aio__wait_for_step_destroy);
+    bool is = f->state < AIO__DONE && aio__is_wait_for(f);
     bool asks = is && !aio__forward_is_shared((const aio__forward *)(const void *)f);
-    return asks ? aio__forward_child((aio_future *)(uintptr_t)f, 0) : NULL;
+    return asks ? aio__forward_inner(f) : NULL;
 }
 
 /* One may be of another, and so on for longer than the C stack is deep. */
@@ -11551,6 +11657,11 @@ static const aio__ops aio__wait_for_ops = {
 static const aio__ops aio__wait_for_step_ops = {
     "wait_for", aio__wait_for_cancel, aio__wait_for_step_destroy, aio__forward_child
 };
+
+static bool aio__is_wait_for(const aio_future *f)
+{
+    return f->run.ops == &aio__wait_for_ops || f->run.ops == &aio__wait_for_step_ops;
+}
 
 static void aio__wait_for_expire(aio__deadline *deadline, aio_exception *why)
 {
@@ -11660,6 +11771,17 @@ static aio_task **aio__wait_for_within(aio_task *t)
                                                     : NULL;
 }
 
+/* In the last step of t, one of ours: nobody can take what it gives, as its task has no owner but the loop, and nobody
+ * waits for that. What the result owns would be lost: t lets it go. */
+static bool aio__task_unowned(const aio_task *t)
+{
+    while (!(t->future.flags & AIO__F_TASK)) {
+        t = t->future.waiters.parent;
+        if (!t || t->future.run.coro != aio__wait_for_coro) return false;
+    }
+    return t->future.refs == 1 && !t->future.waiters.first;
+}
+
 static void *aio__wait_for_coroutine(aio_future *inner, size_t size, int64_t limit)
 {
     size_t whole = size > sizeof(struct aio__wait_for) ? size : sizeof(struct aio__wait_for);
@@ -11758,15 +11880,15 @@ static bool aio__group_cancel(aio_future *future, aio_exception *why)
     return true;
 }
 
-static aio_future *aio__group_nth(aio_future *future, size_t i)
+static aio_future *aio__group_next(aio_future *future, uintptr_t *at)
 {
     aio_task_group *g = (aio_task_group *)(void *)future;
-    for (aio__node *node = g->children.next; node != &g->children; node = node->next)
-        if (i-- == 0) return &AIO__CONTAINER(node, aio__group_child, link)->task->future;
-    return NULL;
+    aio__node *node = *at ? ((aio__node *)*at)->next : g->children.next;
+    *at = (uintptr_t)node;
+    return node == &g->children ? NULL : &AIO__CONTAINER(node, aio__group_child, link)->task->future;
 }
 
-static const aio__ops aio__group_ops = { "task group", aio__group_cancel, NULL, aio__group_nth };
+static const aio__ops aio__group_ops = { "task group", aio__group_cancel, NULL, aio__group_next };
 
 static void aio__group_child_run(aio__work *work)
 {
@@ -12018,6 +12140,12 @@ static aio__wait_node *aio__wait_queue_next(aio__wait_queue *queue)
     return queue->next ? aio__wait_node_of(queue->next) : NULL;
 }
 
+/* Whether somebody waits there who goes first. */
+static inline bool aio__wait_queue_awaited(aio__wait_queue *queue)
+{
+    return AIO__UNLIKELY(queue->first != NULL) && (queue->called || aio__wait_queue_next(queue));
+}
+
 /* What a coroutine awaits that stands in a wait queue. */
 static aio_future *aio__park(const aio_task *t)
 {
@@ -12153,7 +12281,7 @@ static void *aio__waiter_later(void *waiter)
 static inline aio_future *aio__acquire(const aio__waiting *use, aio__wait_queue *queue, bool (*try_)(void *, bool take))
 {
     int refused = aio__wait_queue_closed(queue);
-    if (refused) return aio__refused(refused, use->function);
+    if (AIO__UNLIKELY(refused != 0)) return aio__refused(refused, use->function);
     bool later = aio__turn_over(aio__loop_now());
     if (AIO__LIKELY(!later) && try_(queue, true)) return aio__done_now();
     void *waiter = aio__waiter_make(use, queue, 0);
@@ -12255,7 +12383,7 @@ AIO_API int aio_event_destroy(aio_event *event)
 static inline bool aio__lock_try(void *object, bool take)
 {
     aio_lock *lock = (aio_lock *)object;
-    if (lock->locked || lock->queue.called || aio__wait_queue_next(&lock->queue)) return false;
+    if (lock->locked || aio__wait_queue_awaited(&lock->queue)) return false;
     lock->locked = take;
     return true;
 }
@@ -12309,7 +12437,7 @@ AIO_API int aio_lock_destroy(aio_lock *lock) { return lock ? aio__wait_queue_des
 
 static bool aio__semaphore_full(aio_semaphore *s)
 {
-    return s->value <= 0 || s->queue.called || aio__wait_queue_next(&s->queue);
+    return s->value <= 0 || aio__wait_queue_awaited(&s->queue);
 }
 
 /* Who is called has one already. */
@@ -13016,7 +13144,7 @@ typedef struct aio__job aio__job;
 
 typedef struct aio__job_future {
     aio_job_future base;
-    aio__job      *job; /* NULL once it is done or cancelled */
+    aio__job      *job; /* while it is pending */
 } aio__job_future;
 
 struct aio__job {
@@ -13239,7 +13367,6 @@ static void aio__job_done(void *arg)
         aio__job_drop(job);
         return;
     }
-    future->job = NULL;
     future->base.result = job->result;
     if (job->error) aio__future_fail(&future->base.future, aio_exception_ref(job->error));
     else aio__future_finish(&future->base.future, AIO__DONE);
@@ -13270,9 +13397,7 @@ static void aio__job_leave(aio__job *job)
 static bool aio__job_cancel(aio_future *f, aio_exception *why)
 {
     aio__job_future *future = (aio__job_future *)(void *)f;
-    aio__job *job = future->job;
-    future->job = NULL;
-    aio__job_leave(job);
+    aio__job_leave(future->job);
     aio__future_fail(f, aio_exception_ref(why));
     aio_unref(f);
     return true;
@@ -15602,8 +15727,8 @@ static int aio__bio_write(BIO *bio, const char *data, int length)
 static void aio__tls_heard(int writes, int version, int type, const void *data, size_t length, SSL *ssl, void *arg)
 {
     (void)version, (void)data, (void)length, (void)arg;
-    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
     if (writes || type >= SSL3_RT_APPLICATION_DATA) return; /* above it: pieces of a record */
+    aio__tls *tls = (aio__tls *)aio__os.BIO_get_data(aio__os.SSL_get_rbio(ssl));
     if (tls->chatter < AIO__TLS_CHATTER) tls->chatter++;
     aio__turn_spent(tls->loop, 0, 1);
 }
@@ -16010,13 +16135,34 @@ static int aio__tls_choose(SSL *ssl, int *alert, void *arg)
     return done && !resumes ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static int aio__tls_password(char *buffer, int size, int writing, void *password)
+/* What opens a private key, and whether OpenSSL wanted it. */
+typedef struct aio__tls_secret {
+    const char *password;
+    bool asked;
+} aio__tls_secret;
+
+static int aio__tls_password(char *buffer, int size, int writing, void *arg)
 {
-    size_t length = password ? strlen((const char *)password) : 0;
+    aio__tls_secret *secret = (aio__tls_secret *)arg;
+    size_t length = secret && secret->password ? strlen(secret->password) : 0;
     (void)writing;
+    if (secret) secret->asked = true;
     if (length > (size_t)size) return -1;
-    if (length) memcpy(buffer, password, length);
+    if (length) memcpy(buffer, secret->password, length);
     return (int)length;
+}
+
+/* Why a key was not opened, if it was for its password: a wrong one gives "bad decrypt", but one time in 256 what
+ * it makes of the key is padded as it should be, and only then found to be none. */
+static const char *aio__tls_secret_why(const aio__tls_secret *secret)
+{
+    unsigned long error = aio__os.ERR_peek_error();
+    const char *reason = secret->asked ? aio__os.ERR_reason_error_string(error) : NULL;
+    bool wrong = reason && (!strcmp(reason, "bad decrypt") || ERR_GET_LIB(error) == ERR_LIB_ASN1);
+#ifdef ERR_LIB_OSSL_DECODER
+    wrong = wrong || (reason && ERR_GET_LIB(error) == ERR_LIB_OSSL_DECODER);
+#endif
+    return !wrong ? NULL : secret->password ? "the key_password is wrong" : "a key_password is needed";
 }
 
 /* The certificates of a text: authorities, or the first one for us and the others its chain. False if there are none,
@@ -16041,10 +16187,9 @@ static bool aio__pem_certificates(SSL_CTX *ctx, const char *pem, bool authoritie
     return ended;
 }
 
-static bool aio__pem_key(SSL_CTX *ctx, const char *pem, const char *password)
+static bool aio__pem_key(SSL_CTX *ctx, const char *pem, aio__tls_secret *secret)
 {
     BIO *in = aio__os.BIO_new_mem_buf(pem, -1);
-    void *secret = (void *)(uintptr_t)password;
     EVP_PKEY *key = in ? aio__os.PEM_read_bio_PrivateKey(in, NULL, aio__tls_password, secret) : NULL;
     bool stored = key && aio__os.SSL_CTX_use_PrivateKey(ctx, key) == 1;
     aio__os.EVP_PKEY_free(key);
@@ -16072,18 +16217,24 @@ static void aio__tls_keylog(const SSL *ssl, const char *line)
     aio__wipe(text, sizeof text);
 }
 
-/* The file that could not be loaded, and why, if OpenSSL does not know; or NULL. */
+/* The file that could not be loaded, and why, where OpenSSL's word for it does not do; or NULL. */
 static const char *aio__tls_load(aio_tls_context *context, const aio_tls_options *o, const char **why)
 {
     SSL_CTX *ctx = context->ctx;
     const char *key = o->key_file ? o->key_file : o->cert_file;
+    aio__tls_secret secret = { o->key_password, false };
     aio__os.SSL_CTX_set_default_passwd_cb(ctx, aio__tls_password); /* without it OpenSSL would ask the terminal */
-    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)(uintptr_t)o->key_password);
     if (o->cert_file && aio__os.SSL_CTX_use_certificate_chain_file(ctx, o->cert_file) != 1) return o->cert_file;
     if (o->cert_pem && !aio__pem_certificates(ctx, o->cert_pem, false)) return "cert_pem";
     const char *pem = o->key_pem ? o->key_pem : o->key_file ? NULL : o->cert_pem;
-    if (pem && !aio__pem_key(ctx, pem, o->key_password)) return o->key_pem ? "key_pem" : "the key of cert_pem";
-    if (key && !pem && aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) return key;
+    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, &secret);
+    bool opened = pem ? aio__pem_key(ctx, pem, &secret)
+                      : !key || aio__os.SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1;
+    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+    if (!opened) {
+        *why = aio__tls_secret_why(&secret);
+        return !pem ? key : o->key_pem ? "key_pem" : "the key of cert_pem";
+    }
     if (o->crl_file && !aio__tls_load_crl(ctx, o->crl_file)) return o->crl_file;
     while (o->keylog_file && (context->keylog = aio__os.append(o->keylog_file)) < 0) {
         if (errno == EINTR) continue;
@@ -16189,7 +16340,6 @@ static bool aio__tls_context_fill(aio_tls_context *context, const aio_tls_option
     SSL_CTX *ctx = context->ctx;
     aio__tls_context_set(context, o);
     const char *why = NULL, *what = "cannot load", *name = aio__tls_load(context, o, &why);
-    aio__os.SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
     if (!name && o->ciphers && aio__os.SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1) {
         what = "the ciphers";
         name = o->ciphers;
@@ -16398,6 +16548,12 @@ static aio_certificate *aio__tls_certificate(const aio__tls *tls)
 
 /* ---- one connection ---- */
 
+/* What others left in the thread's queue of errors is not about the next call. A look costs less than to clear it. */
+static inline void aio__tls_clear_errors(void)
+{
+    if (AIO__UNLIKELY(aio__os.ERR_peek_error() != 0)) aio__os.ERR_clear_error();
+}
+
 static void aio__tls_free(aio__link *link)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
@@ -16409,7 +16565,7 @@ static void aio__tls_free(aio__link *link)
     aio_tls_context_unref(tls->context);
     aio__tls_forget_kept(tls);
     aio__free(tls);
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
 }
 
 /* Names the host that the certificate must be for; a numeric one is compared as an address. A name's last dot, which
@@ -16455,7 +16611,7 @@ static int aio__tls_flush(aio__link *link, bool at_end)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
     if (at_end && tls->state == AIO__TLS_HANDSHAKE) aio__tls_forget_kept(tls); /* given up: it is no alert */
-    if (tls->kept.data) aio__os.ERR_clear_error(); /* what is in the queue is not about this */
+    if (tls->kept.data) aio__tls_clear_errors(); /* what is in the queue is not about this */
     bool data = tls->kept_data;
     int step = aio__tls_push_kept(tls);
     if (step != AIO__IO_FAILED) return step;
@@ -16484,7 +16640,7 @@ static ssize_t aio__tls_outcome(aio__tls *tls, int n, bool *wants_other, int oth
 static ssize_t aio__tls_recv(aio__link *link, char *data, size_t length)
 {
     aio__tls *tls = (aio__tls *)(void *)link;
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
     if (aio__tls_kept(tls) > AIO__TLS_ANSWERS && aio__tls_flush(link, false) == AIO__IO_AGAIN) {
         tls->read_wants_write = true;
         return AIO__IO_AGAIN;
@@ -16505,7 +16661,7 @@ static ssize_t aio__tls_peek(aio__link *link)
     char byte;
     if (tls->state >= AIO__TLS_CUT) return AIO__IO_AGAIN; /* the error is known */
     aio__link_descriptor(link)->ready |= AIO__READ;
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
     int n = aio__os.SSL_peek(tls->ssl, &byte, 1);
     return aio__tls_outcome(tls, n, &tls->read_wants_write, SSL_ERROR_WANT_WRITE);
 }
@@ -16513,7 +16669,7 @@ static ssize_t aio__tls_peek(aio__link *link)
 /* A peer that has said close_notify and then closed lets OpenSSL tell of the close_notify only: that is EPIPE. */
 static ssize_t aio__tls_write(aio__tls *tls, const char *data, size_t length)
 {
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
     int n = aio__os.SSL_write(tls->ssl, data, length > INT_MAX ? INT_MAX : (int)length);
     ssize_t sent = aio__tls_outcome(tls, n, &tls->write_wants_read, SSL_ERROR_WANT_READ);
     if (sent > 0 && tls->kept.data) tls->kept_data = true;
@@ -16553,7 +16709,7 @@ static bool aio__tls_pending(const aio__link *link)
     const aio__link *lower = aio__link_lower(link);
     if (tls->state >= AIO__TLS_CUT) return false;
     bool fails = aio__link_lower(lower) && ((const aio__tls *)(const void *)lower)->state >= AIO__TLS_CUT;
-    return aio__os.SSL_has_pending(tls->ssl) || fails || aio__link_pending(lower);
+    return fails || aio__link_pending(lower) || aio__os.SSL_has_pending(tls->ssl);
 }
 
 static int aio__tls_wants(const aio__link *link, int direction)
@@ -16573,7 +16729,7 @@ static bool aio__tls_keeps(const aio__link *link)
 static int aio__tls_handshake(aio__tls *tls)
 {
     if (aio__link_flush(&tls->link, false) == AIO__IO_AGAIN) return AIO__WRITE;
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
     int n = aio__os.SSL_do_handshake(tls->ssl);
     int error = n == 1 ? SSL_ERROR_NONE : aio__os.SSL_get_error(tls->ssl, n);
     if (tls->error && n != 1) error = SSL_ERROR_SYSCALL; /* no answer can come to what could not be sent */
@@ -16594,7 +16750,7 @@ static int aio__tls_handshake(aio__tls *tls)
 static bool aio__tls_close_notify(aio__tls *tls)
 {
     if (tls->state >= AIO__TLS_SAID || !aio__os.SSL_is_init_finished(tls->ssl)) return true;
-    aio__os.ERR_clear_error();
+    aio__tls_clear_errors();
     int n = aio__os.SSL_shutdown(tls->ssl);
     if (n < 0 && aio__os.SSL_get_error(tls->ssl, n) == SSL_ERROR_WANT_WRITE) return false;
     aio__tls_turn(tls, AIO__TLS_SAID);
@@ -16869,7 +17025,7 @@ struct aio__consumer {
 enum {
     AIO__READING_OPEN,
     AIO__READING_EOF,    /* the peer has ended its direction: what is unread is the last */
-    AIO__READING_FAILED  /* a read has met `error` */
+    AIO__READING_FAILED  /* a read has met `error`, before the end */
 };
 enum {
     AIO__WRITING_OPEN,
@@ -16940,6 +17096,12 @@ static inline void aio__stream_turn(aio_stream *s, uint8_t *state, int to)
 {
     if (*state < to) *state = (uint8_t)to;
     if (AIO__UNLIKELY(s->loop->debug)) aio__stream_assert(s);
+}
+
+/* A read has met `error`, if there is one. The end stays what it is. */
+static void aio__stream_unreadable(aio_stream *s)
+{
+    if (s->error && s->reading == AIO__READING_OPEN) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
 }
 
 static inline bool aio__stream_closing(const aio_stream *s) { return s->life >= AIO__LIFE_CLOSING; }
@@ -17285,7 +17447,7 @@ static bool aio__read_advance(aio__read *op)
         if (n > 0) continue;
         if (n == AIO__IO_AGAIN && (!s->error || (!aborted && aio__turn_over(s->loop)))) return false;
         if (n == 0 && !s->error) continue;
-        if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
+        aio__stream_unreadable(s);
         return aio__read_fail(op, s->error ? aio_exception_ref(s->error) : &aio__no_memory);
     }
 }
@@ -17427,7 +17589,7 @@ static int aio__stream_read_on(aio_stream *s, aio_exception **error)
     if (!aborted && aio__stream_has_input(s)) n = aio__stream_fill(s, 0);
     if (n >= 0) return 1;
     if (n == AIO__IO_AGAIN && !s->error) return 0;
-    if (s->error) aio__stream_turn(s, &s->reading, AIO__READING_FAILED);
+    aio__stream_unreadable(s);
     *error = s->error ? aio_exception_ref(s->error) : &aio__no_memory;
     return -1;
 }
@@ -20442,6 +20604,7 @@ static int aio__sock_accept(struct aio__sock_call *self)
     int code = aio__sock_must_not_block(self);
     while (!code && (self->result.fd = aio__accept(self->fd)) < 0)
         if (!aio__accept_passes(errno) || errno == EOPNOTSUPP) code = aio__sock_code();
+    if (!code && aio__task_unowned(&self->task)) aio__os.close(self->result.fd);
     return code;
 }
 
@@ -20518,9 +20681,14 @@ AIO_API aio_size_task *aio_sock_sendto(int fd, const void *data, size_t size, co
 
 /* ---- descriptors over unix sockets ---- */
 
+enum {
+    AIO__CONTROL_MORE = 512, /* what comes first, if a socket option asks for it: who sent it, a security label */
+    AIO__FDS_MOST = 253      /* that can come in one message: Linux's SCM_MAX_FD */
+};
+
 typedef union aio__fds_control { /* what goes beside the bytes */
     struct cmsghdr head;
-    char           room[CMSG_SPACE(AIO_SEND_FDS * sizeof(int))];
+    char           room[AIO__CONTROL_MORE + CMSG_SPACE(AIO__FDS_MOST * sizeof(int))];
 } aio__fds_control;
 
 struct aio__fds_call { struct aio__sock_call call; int *fds; size_t *count, most; int sent[AIO_SEND_FDS]; };
@@ -20548,6 +20716,17 @@ static int aio__sock_send_fds(struct aio__sock_call *self)
     self->size -= (size_t)n;
     self->attempt = aio__sock_sendall;
     return aio__sock_sendall(self);
+}
+
+/* Closes a process descriptor that a socket option of the user's has asked for: nobody would be given it. */
+static void aio__fds_drop_process(const struct cmsghdr *head)
+{
+    enum { PIDFD = 4 }; /* SCM_PIDFD, since Linux 6.5 */
+    int fd;
+    if (!AIO__LINUX || head->cmsg_level != SOL_SOCKET || head->cmsg_type != PIDFD) return;
+    if ((size_t)head->cmsg_len != CMSG_LEN(sizeof fd)) return;
+    memcpy(&fd, CMSG_DATA(head), sizeof fd);
+    if (fd >= 0) aio__os.close(fd);
 }
 
 /* Takes the descriptors of one block. How many, of which those that have no room are closed. */
@@ -20585,6 +20764,7 @@ static int aio__sock_recv_fds(struct aio__sock_call *self)
         const struct cmsghdr *head = (const struct cmsghdr *)(const void *)(control.room + at);
         if ((size_t)head->cmsg_len < CMSG_LEN(0)) break;
         if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) have = aio__fds_take(call, have, head);
+        else aio__fds_drop_process(head);
         at += CMSG_SPACE((size_t)head->cmsg_len - CMSG_LEN(0));
     }
     if (have > call->most || (message.msg_flags & MSG_CTRUNC)) {
@@ -20671,6 +20851,7 @@ static AIO_CORO(aio__piping)
         AIO_RAISE(self->code, "a stream of descriptor %d: %s", self->fd,
                   self->code == EINVAL ? "it is no pipe, socket or character device" :
                   self->code == EBADF ? "not open, or not in this direction" : strerror(self->code));
+    if (aio__task_unowned(&self->task)) aio_stream_close(self->result);
     AIO_END;
 }
 
@@ -21755,6 +21936,7 @@ static AIO_CORO(aio__open_endpoint)
     for (self->i = 0; self->i < 2; self->i++) AIO_AWAIT(aio__endpoint_lookup(self, self->i));
     self->code = aio__endpoint_begin(self);
     if (self->code) AIO_RAISE(self->code, "%s", self->message);
+    if (aio__task_unowned(&self->task)) aio_datagram_close(self->result);
     AIO_FINALLY;
         aio_unref_all(self->lookups, 2);
     AIO_END;
@@ -23151,6 +23333,12 @@ static bool aio__dns_patient(struct aio__dns_resolve *self)
     return again;
 }
 
+static void aio__dns_let_go(struct aio__dns_resolve *self)
+{
+    if (self->type) aio_dns_answer_free(self->result.answer);
+    else aio_addresses_free(self->result.addresses);
+}
+
 static AIO_CORO(aio__dns_resolve)
 {
     AIO_BEGIN(aio__dns_resolve);
@@ -23162,6 +23350,7 @@ static AIO_CORO(aio__dns_resolve)
         aio__dns_leave(self);
     }
     if (self->error) AIO_RAISE_EXCEPTION(self->error);
+    if (aio__task_unowned(&self->task)) aio__dns_let_go(self);
     AIO_FINALLY;
         aio__dns_leave(self);
         aio_addresses_free(self->list);
@@ -23560,6 +23749,7 @@ static AIO_CORO(aio__naming)
     all = aio__dns_all_of(self->task.future.loop);
     self->result = all ? aio__addresses_given(&all->given, self->lookup) : NULL;
     if (!self->result) AIO_RAISE(ENOMEM);
+    if (aio__task_unowned(&self->task)) aio_addresses_free(self->result);
     AIO_FINALLY;
         aio_unref(self->lookup);
     AIO_END;
@@ -23616,6 +23806,7 @@ static AIO_CORO(aio__getaddrinfo)
     all = aio__dns_all_of(self->task.future.loop);
     self->result = all ? aio__addresses_given(&all->given, self->lookup) : NULL;
     if (!self->result) AIO_RAISE(ENOMEM);
+    if (aio__task_unowned(&self->task)) aio_addresses_free(self->result);
     AIO_FINALLY;
         aio_unref(self->lookup);
     AIO_END;
@@ -25481,9 +25672,10 @@ static int aio__disk_mode(const char *mode)
 static void aio__disk_opened(struct aio__disk_call *c)
 {
     size_t size = strlen(c->path) + 1;
+    if (aio__task_unowned(&c->task)) return; /* the job closes the descriptor */
     aio_file *file = (aio_file *)aio__calloc(sizeof *file + size);
     c->code = file ? 0 : ENOMEM;
-    if (!file) return; /* the job closes the descriptor */
+    if (!file) return;
     file->refs = 1;
     file->fd = c->job->fd;
     file->size = (int64_t)c->job->status.st_size;
@@ -25761,6 +25953,7 @@ AIO_API aio_future *aio_rmdir(const char *path) { return aio__disk_path("rmdir",
 
 static void aio__disk_listed(struct aio__disk_call *c)
 {
+    if (aio__task_unowned(&c->task)) return; /* the job frees it */
     c->result.listing = c->job->listing;
     c->job->listing = NULL;
 }
@@ -27412,8 +27605,8 @@ enum {
 enum aio__inflate_state {
     AIO__IN_FORMAT, AIO__IN_ZLIB, AIO__IN_GZIP, AIO__IN_GZIP_TIME, AIO__IN_EXTRA_LENGTH, AIO__IN_EXTRA, AIO__IN_NAME,
     AIO__IN_COMMENT, AIO__IN_HEADER_CRC, AIO__IN_BLOCK, AIO__IN_STORED_LENGTH, AIO__IN_STORED, AIO__IN_COUNTS,
-    AIO__IN_ORDER, AIO__IN_LENGTHS, AIO__IN_CODES, AIO__IN_CHECK, AIO__IN_SIZE, AIO__IN_NEXT, AIO__IN_NEXT_MAGIC,
-    AIO__IN_REST, AIO__IN_ERROR
+    AIO__IN_ORDER, AIO__IN_LENGTHS, AIO__IN_CODES, AIO__IN_CHECK, AIO__IN_SIZE, AIO__IN_NEXT, AIO__IN_REST,
+    AIO__IN_ERROR
 };
 
 struct aio_inflate {
@@ -27995,9 +28188,7 @@ static int aio__inflate_check(aio_inflate *z, aio_text *in)
 /* Behind a gzip member: another one, or bytes that do not count. */
 static int aio__inflate_next(aio_inflate *z, aio_text *in)
 {
-    if (!aio__inflate_need(z, in, 8)) return AIO__STEP_INPUT;
-    z->state = AIO__IN_NEXT_MAGIC;
-    if ((z->bits & 0xFF) == 0x1F && !aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
+    if (!aio__inflate_need(z, in, 16)) return AIO__STEP_INPUT;
     z->state = (z->bits & 0xFFFF) == 0x8B1F ? AIO__IN_GZIP : AIO__IN_REST;
     return AIO__STEP_ON;
 }
@@ -28031,8 +28222,7 @@ static int aio__inflate_run(aio_inflate *z, aio_text *in)
         case AIO__IN_CODES: step = aio__inflate_codes(z, in); break;
         case AIO__IN_CHECK:
         case AIO__IN_SIZE: step = aio__inflate_check(z, in); break;
-        case AIO__IN_NEXT:
-        case AIO__IN_NEXT_MAGIC: step = aio__inflate_next(z, in); break;
+        case AIO__IN_NEXT: step = aio__inflate_next(z, in); break;
         case AIO__IN_REST: step = aio__inflate_rest(z, in); break;
         case AIO__IN_ERROR: step = AIO__STEP_STOP; break;
         default: step = aio__inflate_fields(z, in); break;
@@ -28555,7 +28745,7 @@ static void aio__deflate_symbols(aio_deflate *z)
 /* As much as there is room for of a block that is stored, in pieces of up to 65535 bytes. */
 static void aio__deflate_stored(aio_deflate *z)
 {
-    size_t left = z->covered - z->block, room = AIO__DEFLATE_PENDING - z->pending_end;
+    size_t left = z->covered - z->block;
     if (!z->piece) {
         z->piece = left < 65535 ? left : 65535;
         aio__deflate_put(z, z->last && z->piece == left, 3);
@@ -28563,9 +28753,8 @@ static void aio__deflate_stored(aio_deflate *z)
         aio__deflate_put(z, z->piece, 16);
         aio__deflate_put(z, ~z->piece & 0xFFFF, 16);
         aio__deflate_settle(z);
-        room -= 8;
     }
-    size_t n = z->piece < room ? z->piece : room;
+    size_t most = AIO__DEFLATE_PENDING, n = z->piece < most ? z->piece : most; /* the head stands in the slack */
     memcpy(z->pending + z->pending_end, z->window + z->block, n);
     z->pending_end += n;
     z->block += n;
@@ -31896,11 +32085,11 @@ static inline uint64_t aio__body_raw(const aio__body *body) { return body->recei
 /* Why it is not valid; NULL: it was memory. */
 static inline const char *aio__body_problem(const aio__body *body) { return body->problem; }
 
-/* The peer has closed: whether that is where the body ends. Else body->problem says what is missing. */
+/* The peer has closed, and nothing was invalid before: whether that is where the body ends. Else body->problem says
+ * what is missing. */
 static inline bool aio__body_closed(aio__body *body)
 {
     if (body->state == AIO__CHUNK_END) return true;
-    if (body->state == AIO__CHUNK_BAD) return false;
     bool ended = body->state == AIO__TRAILER_START || body->state == AIO__CHUNK_END_LF; /* the last chunk has come */
     if (body->kind == AIO__BODY_CLOSE || (ended && body->lenient)) {
         body->state = AIO__CHUNK_END;
@@ -32542,7 +32731,6 @@ static int aio__body_reading_part(struct aio__body_reading *self)
     aio__body_reader *in = self->in;
     if (!self->n || (self->how == AIO__BODY_EXACTLY && !aio__body_reading_fits(self, self->n, 0))) return 0;
     for (;;) {
-        if (!in->whole && in->content.start == in->content.end) in->content.start = in->content.end = 0;
         aio_text held = in->whole ? aio__text("", 0) : aio__body_collected(in), piece;
         size_t n = held.length ? aio__body_match(self, held) : 0;
         if (!aio__body_reading_fits(self, n ? n : held.length, 0)) return 0;
@@ -33304,12 +33492,12 @@ static aio__body_step aio__part_data(aio_multipart *m, aio_text *out, aio_except
 {
     *out = aio__text("", 0);
     while (m->state == AIO__PART_DATA) {
-        if (!m->rest.length && m->ended && m->matched >= m->length) { /* nothing follows the delimiter */
+        if (m->ended && m->matched >= m->length) { /* nothing follows the delimiter */
             m->matched = m->assumed = 0;
             m->state = AIO__PART_OVER;
             break;
         }
-        if (!m->rest.length && m->ended) {
+        if (m->ended) {
             *error = aio__part_error(m, AIO_EPAYLOAD, "the body ends within a part");
             return AIO__BODY_ERROR;
         }
@@ -34185,7 +34373,6 @@ AIO_API aio_form *aio_form_open_with(const aio_form_options *options)
     if (aio__os.getentropy(random, sizeof random) < 0) return NULL;
     bool own;
     aio_form *form = (aio_form *)aio__held_make(sizeof *form, &own);
-    if (!form) errno = ENOMEM;
     if (!form) return NULL;
     form->own = own;
     form->refs = 1;
@@ -34234,7 +34421,7 @@ static bool aio__form_gives(const aio_form_field_options *o, const char *name)
 
 static bool aio__form_disposition(const aio_form *form, aio__buffer *out, const char *name, const char *filename)
 {
-    if (!form->is_data && !name && !filename) return true;
+    if (!name && !filename) return true;
     if (!aio__buffer_word(out, form->is_data ? "Content-Disposition: form-data" : "Content-Disposition: attachment"))
         return false;
     if (name && !aio__form_parameter(out, "; name=\"", name)) return false;
@@ -34488,10 +34675,8 @@ static int aio__form_source_of(aio_form *form, aio__source **source, const char 
     int64_t all = AIO__FORM_BOUNDARY + 6;
     *reason = "out of memory";
     if (code) return code;
-    form->sealed = true;
     s->form = aio_form_ref(form);
     s->uses = form->uses;
-    aio__source_set(&s->base, &aio__form_source_kind, true, 0); /* for its end */
     aio__form_source_begin(s);
     for (aio__form_field *field = form->first; field && !code; field = field->next) {
         aio__source *part;
@@ -34608,11 +34793,11 @@ static aio_text aio__content_declared(aio_text body)
         at = close;
         if (xml && !word) xml = false;
         if (!word) continue;
-        for (word += xml ? 8 : 7; word < close && (*word == ' ' || *word == '\t');) word++;
-        if (word == close || *word++ != '=') continue;
-        while (word < close && (*word == ' ' || *word == '\t' || *word == '"' || *word == '\'')) word++;
+        for (word += xml ? 8 : 7; *word == ' ' || *word == '\t';) word++; /* '>' ends this, and what follows */
+        if (*word++ != '=') continue;
+        while (*word == ' ' || *word == '\t' || *word == '"' || *word == '\'') word++;
         const char *stop = word;
-        while (stop < close && aio__is(*stop, AIO__UNRESERVED)) stop++;
+        while (aio__is(*stop, AIO__UNRESERVED)) stop++;
         if (stop - word >= 6 && aio__same_word(word, 6, "utf-16", 6)) return aio__text("utf-8", 5);
         if (stop > word) return aio__text(word, (size_t)(stop - word));
     }
@@ -35662,7 +35847,7 @@ static bool aio__no_proxy(const char *list, const aio_url *url)
     while (aio__word_next(&rest, &word)) {
         if (word.length == 1 && *word.data == '*') return true;
         int port = aio__word_port(&word);
-        if (!word.length || (port >= 0 && port != url->port)) continue;
+        if (port >= 0 && port != url->port) continue;
         if (ip_length ? aio__no_proxy_address(word, ip, ip_length) : aio__no_proxy_name(word, host)) return true;
     }
     return false;
@@ -35776,7 +35961,7 @@ static bool aio__netrc_find(char *text, size_t length, aio_text host, aio_text *
     }
     *user = found[LOGIN].length ? found[LOGIN] : found[ACCOUNT];
     *password = found[PASSWORD];
-    return best != OTHER && (user->length || password->length);
+    return user->length || password->length;
 }
 
 /* The text of $NETRC, or of ~/.netrc; NULL if there is none that could be read. 0 or ENOMEM. */
@@ -35907,6 +36092,7 @@ static AIO_CORO(aio__connect)
                                  self->options.tls_timeout, self->options.tls_shutdown_timeout,
                                  self->phases != NULL));
     }
+    if (aio__task_unowned(&self->task)) aio_stream_close(self->result);
     AIO_FINALLY;
         if (self->task.future.error) aio_stream_close(self->result); /* in order: what was told last reaches the peer */
         if (self->task.future.error) self->result = NULL;
@@ -36818,11 +37004,11 @@ static void aio__connection_free(aio_connector *c, aio__connection *connection)
     aio__origin_leave(c, origin);
 }
 
-/* The ticket's owner gives up. */
+/* The ticket's owner gives up, and has not got anything. */
 static void aio__ticket_leave(aio_connector *c, aio__ticket *ticket)
 {
     if (ticket->future) aio__ticket_finish(c, ticket, aio_exception_ref(&aio__cancelled));
-    if (ticket->origin && !ticket->got) aio__origin_leave(c, ticket->origin);
+    if (ticket->origin) aio__origin_leave(c, ticket->origin);
     ticket->origin = NULL;
 }
 
@@ -37123,7 +37309,6 @@ static aio_tls_context *aio__setting_of(aio_connector *c, const aio_tls_options 
 /* Frees the connector; its connections are gone. */
 static void aio__connector_free(aio_connector *c)
 {
-    aio__timer_cancel(c->loop, c->sweep);
     for (size_t i = 0; i < c->bucket_count; i++) {
         while (c->buckets[i]) {
             aio__origin *origin = c->buckets[i];
@@ -37211,7 +37396,6 @@ AIO_API aio_connector *aio_connector_open_with(const aio_connector_options *opti
     aio_loop *loop = aio__loop_now();
     errno = AIO_ENOLOOP;
     if (!loop || loop->closed) return NULL;
-    errno = ENOMEM;
     aio__owned *connectors = aio__connectors_of(loop);
     aio_connector *c = !connectors ? NULL
                      : (aio_connector *)(loop->debug ? aio__held_new(loop, sizeof *c) : aio__calloc(sizeof *c));
@@ -38703,7 +38887,6 @@ static int aio__request_route(aio__exchange *x, const struct aio__requesting *f,
         if (asked) tunnel = (size_t)(last.data - proxy);
     }
     *reason = "out of memory";
-    x->route.start = x->route.end = 0;
     if (!aio__buffer_reserve(&x->route, x->key.length + strlen(proxy) + tunnel + 3)) return ENOMEM;
     char *at = x->route.data, *key = at;
     at = aio__lay(at, x->key.data, x->key.length);
@@ -39152,7 +39335,8 @@ static int aio__exchange_hold(aio__exchange *x)
 static bool aio__speaks_http2(aio_text said)
 {
     static const char rest[] = "\4\0\0\0\0";
-    return said.length >= 9 && !said.data[0] && !memcmp(said.data + 3, rest, sizeof rest) && said.data[2] % 6 == 0;
+    if (said.length < 9 || said.data[0] || memcmp(said.data + 3, rest, sizeof rest)) return false;
+    return ((unsigned char)said.data[1] << 8 | (unsigned char)said.data[2]) % 6 == 0;
 }
 
 /* Sends the request: head and body in one go. 0 or a code. */
@@ -39644,7 +39828,6 @@ static int aio__exchange_place(aio__exchange *x)
     return code == AIO__MORE ? 0 : code;
 }
 
-/* The coroutine ends. Its reply is the user's now, or was in vain. */
 /* Debug mode: the response is the user's from now on, whose coroutine awaits it. */
 static AIO__COLD void aio__reply_locate(aio__reply *r, const aio_task *t)
 {
@@ -39656,6 +39839,7 @@ static AIO__COLD void aio__reply_locate(aio__reply *r, const aio_task *t)
     r->line = aio__line_of(user->line);
 }
 
+/* The coroutine ends. Its reply is the user's now, or was in vain. */
 static void aio__requesting_end(struct aio__requesting *self, bool failed)
 {
     aio__operation *op = self->op;
@@ -39928,7 +40112,6 @@ static bool aio__around_renew(aio__around *around)
     struct aio__requesting *f = around->request;
     if (around->done && !aio__requesting_moves(f)) return false;
     if (!around->done) aio__body_reset(&f->reply->in);
-    around->done = false;
     aio__operation_start(f->op);
     return true;
 }
@@ -40330,6 +40513,7 @@ static AIO_CORO(aio__requesting)
     self->result = &self->reply->response;
     AIO_FINALLY;
         if (self->op) aio__requesting_end(self, self->task.future.error != NULL);
+        if (!self->task.future.error && aio__task_unowned(&self->task)) aio_response_release(self->result);
         if (self->secret) aio__wipe(self->text, self->text_size);
         aio__free(self->hash);
     AIO_END;
@@ -40919,7 +41103,6 @@ AIO_API aio_session *aio_session_open_with(const aio_session_options *options)
     aio_loop *loop = aio__loop_now();
     errno = AIO_ENOLOOP;
     if (!loop || loop->closed) return NULL;
-    errno = ENOMEM;
     aio__sessions *sessions = aio__connectors_of(loop) ? aio__sessions_of(loop) : NULL;
     bool room = sessions && aio__sessions_grow(sessions);
     aio_session *session = !room ? NULL : (aio_session *)(loop->debug ? aio__held_new(loop, sizeof *session)
@@ -41626,15 +41809,15 @@ static bool aio__answer_type_shrinks(aio_text type)
 /* Whether the answer may be compressed, whoever asks. `fits`: its length is worth it. */
 static bool aio__answer_shrinks(const aio__served *r, int status, const aio_respond_options *o, bool fits)
 {
-    if (!r->extra || !(o->compress || (r->extra->compress && fits)) || status == 206 || status == 204 || status == 304)
-        return false;
+    if (!r->extra || !(o->compress || (r->extra->compress && fits)) || status == 206 || status == 204) return false;
     aio_text type = aio__answer_field(r, o, "Content-Type"), control = aio__answer_field(r, o, "Cache-Control"), item;
     if (o->content_type) type = aio__text(o->content_type, strlen(o->content_type));
     else if (!type.data && o->text) type = aio__text("text/plain", 10);
     while (aio__http_list_next(&control, &item))
         if (AIO__SAME_WORD(item.data, item.length, "no-transform")) return false;
-    return (o->compress || aio__answer_type_shrinks(type)) && !aio__answer_field(r, o, "Content-Encoding").data
-        && !aio__answer_field(r, o, "Content-Range").data;
+    bool untold = status == 304 && !type.data; /* the type is that of the answer that the client has */
+    return (o->compress || untold || aio__answer_type_shrinks(type))
+        && !aio__answer_field(r, o, "Content-Encoding").data && !aio__answer_field(r, o, "Content-Range").data;
 }
 
 /* The weight of an element of a list, in thousandths; 1000 without one, 0 for an invalid one. Cuts it off. */
@@ -41685,20 +41868,24 @@ static int aio__answer_varies(aio__served *r, bool *agreed)
 }
 
 /* Puts what is smaller in the place of the body, and says so in the answer's fields; `packed` is the caller's to clear.
- * 0 or ENOMEM. */
+ * `weak`: a strong ETag is to become a weak one. A 304 has no body, but the fields of the answer that the client has
+ * (RFC 9110 15.4.5). 0 or ENOMEM. */
 static int aio__answer_compress(aio__served *r, int status, const aio_respond_options *o, aio_text *body,
-                                aio_text *packed)
+                                aio_text *packed, bool *weak)
 {
-    bool fits = body->length >= AIO_COMPRESS_MIN && body->length <= AIO_COMPRESS_MAX, agreed;
+    bool known = status == 304, agreed;
+    bool fits = known || (body->length >= AIO_COMPRESS_MIN && body->length <= AIO_COMPRESS_MAX);
     if (o->compress && !aio__answer_extra_of(&r->request)) return ENOMEM;
-    if (!body->length || !aio__answer_shrinks(r, status, o, fits)) return 0;
+    if ((!body->length && !known) || !aio__answer_shrinks(r, status, o, fits)) return 0;
     int code = aio__answer_varies(r, &agreed);
-    if (code || !agreed) return code;
+    *weak = agreed && known;
+    if (code || !agreed || known) return code;
     aio_deflate_options options = AIO__ZERO;
     options.format = AIO_CODING_GZIP;
     code = aio_deflate_all_with(packed, body->data, body->length, &options);
     if (code || packed->length >= body->length) return code;
     *body = *packed;
+    *weak = true;
     return aio__headers_append(&r->extra->fields, "Content-Encoding", 16, "gzip", 4);
 }
 
@@ -41707,7 +41894,7 @@ static int aio__answer_compress_pieces(aio__served *r, int status, const aio_res
 {
     bool agreed;
     if (o->compress && !aio__answer_extra_of(&r->request)) return ENOMEM;
-    if (o->length || !aio__answer_shrinks(r, status, o, true)) return 0;
+    if (o->length || status == 304 || !aio__answer_shrinks(r, status, o, true)) return 0;
     int code = aio__answer_varies(r, &agreed);
     if (code || !agreed) return code;
     aio_deflate_options options = AIO__ZERO;
@@ -41772,9 +41959,10 @@ AIO_API aio_future *aio_request_respond_with(aio_request *request, int status, c
                                   : aio__text((const char *)options->body, options->length);
     if (body.length && !body.data) return aio__failure(EINVAL, "answer: a length, but no body");
     aio_text packed = { NULL, 0 };
-    int code = aio__answer_compress(r, status, options, &body, &packed);
+    bool weak = false;
+    int code = aio__answer_compress(r, status, options, &body, &packed, &weak);
     if (!code) code = aio__answer_head(r, status, options, body.length);
-    if (!code && packed.data && body.data == packed.data && !aio__answer_weaken(&r->out)) code = ENOMEM;
+    if (!code && weak && !aio__answer_weaken(&r->out)) code = ENOMEM;
     if (code) {
         if (packed.data) aio__answer_uncompress(r);
         aio_text_clear(&packed);
@@ -42442,7 +42630,6 @@ static void aio__served_refuse(aio__served *r, int status)
     char text[64];
     snprintf(text, sizeof text, "%d: %s\n", status, aio_http_reason(status));
     o.text = text;
-    o.close = true;
     r->keep = false;
     if (!r->request.method.data) r->request.method = r->request.target = aio__text("", 0);
     aio_future *sent = aio_request_respond_with(&r->request, status, &o);
@@ -44024,7 +44211,7 @@ static AIO_CORO(aio__app_serving)
     AIO_END;
 }
 
-/* A job. One that was dropped is no error. */
+/* A job. One that was dropped is no error; a startup that cancels itself is one. */
 static void *aio__app_thread_main(void *arg)
 {
     aio__app_thread *thread = (aio__app_thread *)arg;
@@ -44036,7 +44223,8 @@ static void *aio__app_thread_main(void *arg)
     if (!runner) return aio_job_raise(errno, "run_app: a loop for a thread: %s", aio_code_text(errno));
     aio_runner_run(runner, AIO_CALL(aio__app_serving, .thread = thread, .run = thread->run), &error);
     aio_runner_close(runner);
-    if (error && error->code != AIO_ECANCELLED) aio_job_raise(error->code, "%s", error->message);
+    if (error && (error->code != AIO_ECANCELLED || !aio__app_stops(thread->run)))
+        aio_job_raise(error->code, "%s", error->message);
     aio_exception_unref(error);
     return NULL;
 }
@@ -44141,7 +44329,6 @@ static int aio__app_place(aio__app_run *run)
     for (; places->count < passed; places->count++)
         places->socks[places->count] = AIO_LISTEN_FDS_START + places->count;
     if (!passed && run->server.sock > 0) places->socks[places->count++] = run->server.sock;
-    run->server.sock = 0;
     places->path = places->count ? NULL : o->path;
     places->tcp = !places->count && (!o->path || run->host || run->port);
     return 0;
@@ -44996,8 +45183,7 @@ static bool aio__ws_fits(aio__ws_reader *r, const aio__ws_head *head, size_t siz
     bool packed = head->first & 0x0F ? (head->first & AIO__WS_RSV1) != 0 : r->compressed;
     uint64_t most = r->max;
     if (packed && most < UINT64_MAX / 2) most += 64 + most / 64; /* what does not compress becomes a little longer */
-    if ((head->first & 8) && head->length > AIO__WS_CONTROL_MAX) why = "a control frame is longer than 125 bytes";
-    else if (size == 8 && head->length >> 63) why = "the length has its highest bit set";
+    if (size == 8 && head->length >> 63) why = "the length has its highest bit set";
     else if (size && head->length < (size == 8 ? 65536u : 126u)) why = "the length is not in its shortest form";
     if (why) aio__ws_bad(r, AIO_WS_PROTOCOL_ERROR, why);
     else if (!(head->first & 8) && aio__ws_cost(packed, head->length) > most - r->taken)
@@ -46233,7 +46419,8 @@ static AIO_CORO(aio__ws_closing)
         }
     } AIO_CATCH {
         self->late = aio_caught(self)->code == AIO_ETIMEOUT;
-        if (aio_caught(self)->code == ENOMEM) AIO_RERAISE();
+        /* what it failed with before is no error of the close */
+        if (aio_caught(self)->code == ENOMEM && aio_caught(self) != self->ws->exception) AIO_RERAISE();
     } AIO_END_TRY;
     if (self->late)
         aio__ws_fail(self->ws, AIO_WS_ABNORMAL, aio__exception(AIO_ETIMEOUT, "close", "no close frame came within %g s",
@@ -46530,6 +46717,7 @@ static AIO_CORO(aio__ws_connecting)
         aio_stream_abort(stream);
         AIO_RAISE(ENOMEM);
     }
+    if (aio__task_unowned(&self->task)) aio_ws_release(self->result);
     AIO_FINALLY;
         aio_response_release(self->response);
     AIO_END;
@@ -46854,6 +47042,7 @@ static int aio__sse_field(aio__sse_parser *p, aio_text name, aio_text value)
 static int aio__sse_dispatch(aio__sse_parser *p)
 {
     if (!aio__sse_copy(&p->id, aio__text(p->next_id.data, p->next_id.end))) return ENOMEM;
+    p->id.data[p->id.end] = '\0';
     if (!p->data.end) {
         aio__sse_empty(&p->type);
         return AIO__SSE_MORE;
@@ -46861,7 +47050,6 @@ static int aio__sse_dispatch(aio__sse_parser *p)
     if (!p->type.end && !aio__sse_copy(&p->type, aio__text("message", 7))) return ENOMEM;
     p->data.data[--p->data.end] = '\0'; /* the last LF */
     p->type.data[p->type.end] = '\0';
-    p->id.data[p->id.end] = '\0';
     p->given = true;
     return AIO__SSE_EVENT;
 }
@@ -47341,20 +47529,22 @@ AIO__COLD static void aio__print_title(FILE *out, const aio_future *f)
     fputc('\n', out);
 }
 
-/* The ith that a gather, or another that waits for several, waits for; NULL: there is none. */
-static aio_future *aio__child_of(const aio_future *f, size_t i)
+/* The next one that a gather, or another that waits for several, waits for, *at being 0 at first; NULL: that was the
+ * last, and it is not to be asked again. */
+static aio_future *aio__child_next(const aio_future *f, uintptr_t *at)
 {
     bool has = f->state < AIO__DONE && !(f->flags & (AIO__F_USER | AIO__F_CORO)) && f->run.ops && f->run.ops->child;
-    return has ? f->run.ops->child((aio_future *)(uintptr_t)f, i) : NULL;
+    return has ? f->run.ops->child((aio_future *)(uintptr_t)f, at) : NULL;
 }
 
 static void aio__graph_down(const aio__path *up, const aio_future *f);
 
 static void aio__graph_children(const aio__path *path, const aio_future *f)
 {
+    uintptr_t at = 0;
     size_t i = 0;
     aio_future *child;
-    while ((child = aio__child_of(f, i)) != NULL && i++ < AIO__GRAPH_CHILDREN)
+    while ((child = aio__child_next(f, &at)) != NULL && i++ < AIO__GRAPH_CHILDREN)
         aio__graph_down(path, child);
     if (child) fprintf(path->out, "%*s... and more\n", 2 * path->depth + 2, "");
 }
@@ -47455,6 +47645,7 @@ static const aio_task *aio__frame_innermost(const aio_task *t)
 AIO_API size_t aio_future_awaits(const void *future, const aio_future **futures, size_t capacity)
 {
     const aio_future *f = future ? aio__future_of(future, "aio_future_awaits") : NULL, *child;
+    uintptr_t at = 0;
     size_t count = 0;
     if (!f || f->state >= AIO__DONE) return 0;
     if (f->flags & AIO__F_CORO) {
@@ -47462,7 +47653,7 @@ AIO_API size_t aio_future_awaits(const void *future, const aio_future **futures,
         if (child && capacity) futures[0] = child;
         return child != NULL;
     }
-    for (; (child = aio__child_of(f, count)) != NULL; count++)
+    for (; (child = aio__child_next(f, &at)) != NULL; count++)
         if (count < capacity) futures[count] = child;
     return count;
 }
@@ -47571,10 +47762,11 @@ static void aio__graph_json_down(const aio__path *up, const aio_future *f)
     aio__path path;
     const aio_task *leaf;
     if (!aio__graph_enter(&path, up, f, &leaf)) return;
+    uintptr_t at = 0;
     size_t i = 0;
     const aio_future *child;
     aio__graph_list(path.json, "awaits");
-    while ((child = !leaf ? aio__child_of(f, i) : i ? NULL : aio__frame_awaits(leaf)) != NULL
+    while ((child = !leaf ? aio__child_next(f, &at) : i ? NULL : aio__frame_awaits(leaf)) != NULL
            && i++ < AIO__GRAPH_CHILDREN) {
         aio__graph_json_down(&path, child);
         aio_json_write_end(path.json);

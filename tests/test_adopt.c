@@ -111,6 +111,40 @@ SCENARIO(adopt_wrong, ADOPT_MAY)
     AIO_END;
 }
 
+/* Memory with marks behind it, as many as the largest object is long. */
+enum { ADOPT_MARKS = 2000, ADOPT_BLOCKS = 8 };
+static struct { char *memory[ADOPT_BLOCKS]; size_t size[ADOPT_BLOCKS]; int count; } adopt_marked;
+static void *adopt_mark(size_t size)
+{
+    char *memory = (char *)seam_malloc(size + ADOPT_MARKS);
+    if (!memory || !CHECK(adopt_marked.count < ADOPT_BLOCKS)) return memory;
+    memset(memory + size, '!', ADOPT_MARKS);
+    adopt_marked.memory[adopt_marked.count] = memory;
+    adopt_marked.size[adopt_marked.count++] = size;
+    return memory;
+}
+
+/* What is refused at once is less than a connect: nothing is written behind it. */
+TEST(adopt_refused_at_once, .skip = KIND_DEBUG)
+{
+    aio_loop *loop = aio_new_event_loop();
+    bool plain = aio__plain;
+    memset(&adopt_marked, 0, sizeof adopt_marked);
+    aio_set_event_loop(loop);
+    aio__plain = true;
+    aio__os.malloc = adopt_mark;
+    aio_stream_task *refused = aio_stream_from_fd(-7);
+    aio__os.malloc = seam_malloc;
+    CHECK(refused && adopt_marked.count > 0);
+    for (int i = 0; i < adopt_marked.count; i++)
+        for (size_t k = 0; k < ADOPT_MARKS; k++)
+            if (!CHECK_INT(adopt_marked.memory[i][adopt_marked.size[i] + k], '!')) break;
+    CHECK_INT(aio_future_exception(refused)->code, EBADF);
+    aio_unref(refused);
+    aio__plain = plain;
+    aio_loop_free(loop);
+}
+
 /* Both ends of a pair. */
 struct adopt_pair { aio_task task; aio_stream *pair[2]; aio_text text; };
 SCENARIO(adopt_pair, ADOPT_MAY)
@@ -431,6 +465,81 @@ SCENARIO(adopt_room, ADOPT_MAY, .skip = KIND_SLICE)
         fd_close_pair(self->pair);
         fd_close_pair(self->fds);
         fd_close_pair(self->got);
+    AIO_END;
+}
+
+static int adopt_next(void) /* the number of the next descriptor */
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+/* Sends as many as the system takes, past what a C library allows. */
+enum { ADOPT_MOST = AIO_SEND_FDS + AIO__LINUX };
+static void adopt_send_most(int fd, const int *fds)
+{
+#if AIO__LINUX
+    char byte = 'x', room[CMSG_SPACE(ADOPT_MOST * sizeof(int))] = { 0 };
+    struct iovec piece = { &byte, 1 };
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = room;
+    message.msg_controllen = sizeof room;
+    struct cmsghdr head;
+    memset(&head, 0, sizeof head);
+    head.cmsg_level = SOL_SOCKET;
+    head.cmsg_type = SCM_RIGHTS;
+    head.cmsg_len = CMSG_LEN(ADOPT_MOST * sizeof(int));
+    memcpy(room, &head, sizeof head);
+    memcpy(room + CMSG_LEN(0), fds, ADOPT_MOST * sizeof(int));
+    ALWAYS(syscall(SYS_sendmsg, fd, &message, 0) == 1);
+#else
+    (void)fd, (void)fds;
+#endif
+}
+
+/* As many as can be sent come whole to who is told of its peer, too: the kernel puts that before them. A process
+ * descriptor that was asked for by the socket's option, and that nobody can be given, is closed. */
+struct adopt_most { aio_task task; int pair[2], fds[ADOPT_MOST], got[ADOPT_MOST], i, turn, free;
+                    size_t count, none, n; char byte[8]; };
+SCENARIO(adopt_most, ADOPT_MAY, .skip = KIND_SLICE)
+{
+    int on = 1;
+    AIO_BEGIN(adopt_most);
+    fd_socketpair(self->pair);
+    (void)on;
+#ifdef SO_PASSCRED
+    ALWAYS(setsockopt(self->pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+#endif
+#if AIO__LINUX
+    setsockopt(self->pair[1], SOL_SOCKET, 76 /* SO_PASSPIDFD, since 6.5 */, &on, sizeof on);
+#endif
+    for (self->i = 0; self->i < ADOPT_MOST; self->i++)
+        ALWAYS((self->fds[self->i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) > 0);
+    for (self->turn = 0; self->turn <= AIO__LINUX; self->turn++) {
+        if (self->turn == 0) AIO_AWAIT(aio_sock_send_fds(self->pair[0], "x", 1, self->fds, AIO_SEND_FDS));
+        else adopt_send_most(self->pair[0], self->fds);
+        self->count = ADOPT_MOST;
+        AIO_AWAIT(self->n, aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, self->got, &self->count));
+        CHECK_BYTES(self->byte, self->n, "x");
+        CHECK_INT(self->count, self->turn ? ADOPT_MOST : AIO_SEND_FDS);
+        for (self->i = 0; self->i < (int)self->count; self->i++) {
+            CHECK(fcntl(self->got[self->i], F_GETFD) == FD_CLOEXEC);
+            close(self->got[self->i]);
+        }
+    }
+    AIO_AWAIT(aio_sock_sendall(self->pair[0], "y", 1));
+    self->free = adopt_next();
+    AIO_AWAIT(self->n, aio_sock_recv_fds(self->pair[1], self->byte, sizeof self->byte, NULL, &self->none));
+    CHECK_BYTES(self->byte, self->n, "y");
+    CHECK_INT(adopt_next(), self->free);
+    AIO_FINALLY;
+        for (self->i = 0; self->i < ADOPT_MOST; self->i++)
+            if (self->fds[self->i] > 0) close(self->fds[self->i]);
+        fd_close_pair(self->pair);
     AIO_END;
 }
 

@@ -86,6 +86,76 @@ SCENARIO(connector_starved_names, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A request without a descriptor stands in the line: one that is given up there has no place, one whose connect fails
+ * for another reason does not wait. */
+struct connector_starved_leaves { DNS_FRAME aio_server *server; aio_session *session; struct get_url *gets[2];
+    aio_future *closed; };
+SCENARIO(connector_starved_leaves, .may = CLIENT_MAY)
+{
+    static const int codes[] = { EMFILE, ENFILE, EACCES };
+    AIO_BEGIN(connector_starved_leaves);
+    DNS_BEGIN(DNS_PLAIN);
+    DNS_OPEN(.attempts = 1);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 3; self->i++) {
+        REQUIRE(self->session = aio_session_open(.resolver = self->resolver));
+        self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+        REQUIRE(self->gets[0]);
+        AIO_AWAIT(aio_sleep(1));
+        aio__os.socket = dns_lacking;
+        dns_lack.next = "xx";
+        dns_lack.code = codes[self->i];
+        REQUIRE(self->gets[1] = get_task(self->session, 0, "", no_timeouts));
+        snprintf(self->gets[1]->url, sizeof self->gets[1]->url, "http://here%d.test:%d/a", self->i,
+                 aio_server_port(self->server));
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(aio_future_done(self->gets[1]), self->i == 2);
+        CHECK_INT(aio_session_busy(self->session), 1);
+        aio_task_cancel(self->gets[1]);
+        AIO_AWAIT(aio_wait(self->gets, 2));
+        CHECK_INT(aio_future_cancelled(self->gets[1]), self->i < 2);
+        CHECK_STR(self->gets[0]->message, "");
+        CHECK_INT(aio_session_busy(self->session), 0);
+        CHECK_INT(aio_session_idle(self->session), 1);
+        aio_unref_all(self->gets, 2);
+        memset(self->gets, 0, sizeof self->gets);
+        self->closed = aio_session_close(self->session);
+        self->session = NULL;
+        AIO_AWAIT(self->closed);
+    }
+    AIO_FINALLY;
+        dns_lack.next = NULL;
+        aio__os.socket = seam_socket;
+        aio_unref_all(self->gets, 2);
+        dns_end(&self->fake[0]);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        aio_resolver_close(self->resolver);
+    AIO_END;
+}
+
+/* A connect that is refused is no want of descriptors: it fails at once, though another connection is in use. */
+struct connector_refused_at_once { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[2]; };
+SCENARIO(connector_refused_at_once, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(connector_refused_at_once);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    self->gets[0] = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
+    REQUIRE(self->gets[0]);
+    AIO_AWAIT(aio_sleep(1));
+    REQUIRE(self->gets[1] = get_task(self->session, dead_port, "/", no_timeouts));
+    AIO_AWAIT(aio_gather(self->gets, 2));
+    CHECK_INT(self->gets[0]->code, 0);
+    CHECK_INT(self->gets[1]->code, ECONNREFUSED);
+    CHECK_NEAR(self->gets[1]->seconds, 0, 0.5);
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 2);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A session that closes ends the connections of its own requests, and only these. */
 struct connector_close_one { aio_task task; aio_server *server; aio_connector *connector; aio_session *a, *b;
     struct get_url *gets[3]; aio_future *closed; };
@@ -125,6 +195,25 @@ SCENARIO(connector_close_one, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* What two connections must have in common to be used for each other. */
+TEST(connector_origins)
+{
+    const aio__origin_key like = { .authority = { "a.test:80", 9 }, .name = { "b.test", 6 },
+                                   .tls = (aio_tls_context *)(void *)&the_script, .session = 1, .is_tls = true };
+    aio__origin_key keys[8];
+    CHECK(aio__origin_same(&like, &like));
+    for (int i = 0; i < 8; i++) keys[i] = like;
+    keys[0].authority.data = "a.test:81";
+    keys[1].authority.length = 8;
+    keys[2].name.data = "c.test";
+    keys[3].name.length = 5;
+    keys[4].tls = NULL;
+    keys[5].session = 2;
+    keys[6].is_tls = false;
+    keys[7].guarded = true;
+    for (int i = 0; i < 8; i++) CHECK(!aio__origin_same(&like, &keys[i]) && !aio__origin_same(&keys[i], &like));
+}
+
 TEST(connector_options)
 {
     aio_loop *loop = aio_new_event_loop(), *other = aio_new_event_loop();
@@ -160,6 +249,13 @@ TEST(connector_options)
         CHECK(open != NULL);
         aio_connector_unref(open);
     }
+    for (int i = 0; i < 2; i++) { /* there is no loop; it is closed */
+        aio_set_event_loop(i ? other : NULL);
+        CHECK(!aio_connector_open() && errno == AIO_ENOLOOP);
+        CHECK(!aio_session_open() && errno == AIO_ENOLOOP);
+        CHECK_INT(aio_loop_close(other), 0);
+    }
+    aio_set_event_loop(loop);
     CHECK_PTR(aio_connector_ref(NULL), NULL);
     aio_connector_unref(NULL);
     CHECK_INT(aio_connector_busy(NULL) + aio_connector_idle(NULL), 0);
@@ -502,6 +598,64 @@ TEST(connector_override)
         const char *const one[] = { ":1", bad[i], NULL };
         if (!CHECK(!aio__overrides_valid(one))) printf("# %s\n", bad[i]);
     }
+    char longest[300];
+    for (int n = 255; n <= 256; n++) { /* as long as a name is at most */
+        const char *const one[] = { longest, ":1", NULL }, *host = longest;
+        int port = 2;
+        char room[256];
+        snprintf(longest, sizeof longest, "%0*d:", n, 0);
+        CHECK_INT(aio__overrides_valid(one), n == 255);
+        const char *const turned[] = { ":2", longest, NULL };
+        if (n == 255) aio__override(turned, &host, &port, room);
+        if (n == 255) CHECK(strlen(host) == 255 && port == 2);
+    }
+    size_t count;
+    CHECK_INT(aio__pairs_size(pairs + 2, &count), 7 + 3 + 5 + 7 + 8 + 3 + 9 + 2);
+    CHECK_INT(count, 4);
+    CHECK_INT(aio__list_size(NULL, &count), 0);
+    CHECK_INT(count, 0);
+}
+
+/* An address of one's own alone: the port is any. */
+struct local_site { aio_task task; aio_request *request; char name[64]; };
+static AIO_CORO(local_site)
+{
+    AIO_BEGIN(local_site);
+    aio_stream_peername(self->request->stream, self->name, sizeof self->name);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->name));
+    AIO_END;
+}
+static void *local_site_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(local_site, .request = request);
+}
+
+struct connector_local_host { aio_task task; aio_server *server; aio_session *session; aio_response *response;
+                              aio_text text; char url[64]; int i; };
+SCENARIO(connector_local_host, .may = { EADDRINUSE, EADDRNOTAVAIL, ECONNRESET, AIO_EDISCONNECTED, AIO_ETIMEOUT,
+                                        AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(connector_local_host);
+    AIO_AWAIT(self->server, aio_start_http_server(local_site_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.local_host = "127.0.0.3"));
+    for (self->i = 0; self->i < 2; self->i++) { /* each on a connection of its own */
+        AIO_AWAIT(self->response, aio_session_get(self->session, self->url));
+        AIO_AWAIT(self->text, aio_response_text(self->response));
+        CHECK_BYTES(self->text.data, self->text.length < 10 ? self->text.length : 10, "127.0.0.3:");
+        CHECK(self->text.length > 10 && atoi(self->text.data + 10) > 0);
+        aio_response_release(self->response);
+        self->response = NULL;
+        AIO_AWAIT(aio_sleep(20));
+        CHECK_INT(aio_session_idle(self->session), 0);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->response);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
 }
 
 /* A port of one's own, also for the connection after the first. */
@@ -645,22 +799,23 @@ SCENARIO(retry_errors, .may = CLIENT_MAY)
                                      .timeout = { .sock_read = 2 });
     REQUIRE(self->session);
     self->began = aio_time();
-    for (self->i = 0; self->i < 3; self->i++) {
+    for (self->i = 0; self->i < 4; self->i++) {
         snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/",
-                 self->i ? aio_server_port(self->server) : dead_port);
+                 self->i % 3 ? aio_server_port(self->server) : dead_port);
         before.calls = 0;
         self->from.text = "x";
         self->from.step = 1;
         self->from.at = 0;
-        AIO_TRY {
+        AIO_TRY { /* the last one's producer begins again once, and not twice */
             if (self->i < 2) AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
             else AIO_AWAIT(self->r, aio_session_put(self->session, self->url,
-                                                    .producer = { .next = pieces_next, .arg = &self->from }));
+                                                    .producer = { .next = pieces_next, .arg = &self->from,
+                                                                  .rewind = self->i == 3 ? pieces_rewind : NULL }));
             UNREACHED();
         } AIO_CATCH {
             CAUGHT(self->i == 0 ? ECONNREFUSED : self->i == 1 ? AIO_ETIMEOUT : AIO_EPAYLOAD);
         } AIO_END_TRY;
-        if (!touched()) CHECK_INT(before.calls, self->i < 2 ? 3 : 1);
+        if (!touched()) CHECK_INT(before.calls, self->i < 2 ? 3 : self->i - 1);
     }
     CHECK(aio_time() - self->began > 8);
     AIO_FINALLY;
@@ -706,6 +861,7 @@ SCENARIO(retry_resend,
             CHECK(self->i < 2);
             CHECK_INT(self->r->attempts, 1);
             CHECK_INT(self->r->resent, self->i == 1);
+            CHECK(!self->r->times.reused); /* what is sent once more is so on a new connection */
             AIO_AWAIT(aio_response_read(self->r));
         } AIO_CATCH {
             if (aio_caught(self)->code != AIO_EDISCONNECTED || self->i < 2) AIO_RERAISE();
@@ -715,6 +871,52 @@ SCENARIO(retry_resend,
     }
     AIO_FINALLY;
         aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Answers one request, and of the next answer gives no more than a part. */
+static int parting_heads;
+struct parting_site { aio_task task; aio_stream *stream; };
+static AIO_CORO(parting_site)
+{
+    AIO_BEGIN(parting_site);
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    parting_heads++;
+    aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    parting_heads++;
+    aio_stream_write(self->stream, "HTTP/1.1 200 O", 14);
+    AIO_END;
+}
+static void *parting_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(parting_site, .stream = stream);
+}
+
+/* A server that has begun to answer has had the request: it is not sent once more. */
+struct retry_heard { aio_task task; aio_server *server; aio_session *session; struct get_url *get; int i; };
+SCENARIO(retry_heard, .may = CLIENT_MAY)
+{
+    AIO_BEGIN(retry_heard);
+    parting_heads = 0;
+    AIO_AWAIT(self->server, aio_start_server(parting_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->get = get_task(self->session, aio_server_port(self->server), "/", no_timeouts);
+        REQUIRE(self->get);
+        AIO_AWAIT((struct get_url *)aio_ref(self->get));
+        CHECK_INT(self->get->code, self->i ? AIO_EDISCONNECTED : 0);
+        if (self->i) CHECK(strstr(self->get->message, "the server closed the connection within the response's head"));
+        aio_unref(self->get);
+        self->get = NULL;
+    }
+    CHECK_INT(parting_heads, 2);
+    AIO_FINALLY;
+        aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
@@ -795,6 +997,24 @@ TEST(retry_options)
     aio_retry steep = { .attempts = 200, .backoff = 1, .max_backoff = AIO_UNLIMITED, .jitter = AIO_NOW };
     CHECK_INT(aio__retry_backoff(&steep, 4), INT64_C(8000000000));
     CHECK(aio__retry_backoff(&steep, 200) > INT64_MAX / 2);
+}
+
+/* A server that speaks HTTP/2 begins with a frame of settings: whole ones, no flags, of no stream. */
+TEST(connector_speaks_http2)
+{
+    static const struct { const char *said; size_t length; bool is; } rows[] = {
+        { "\0\0\0\4\0\0\0\0\0", 9, true }, { "\0\0\6\4\0\0\0\0\0\0\3\0\0\0\144", 15, true },
+        { "\0\0\14\4\0\0\0\0\0\0", 10, true }, { "\0\0\204\4\0\0\0\0\0", 9, true },
+        { "\0\1\2\4\0\0\0\0\0", 9, true }, { "\0\1\0\4\0\0\0\0\0", 9, false },
+        { "\0\0\0\4\0\0\0\0\0", 8, false }, { "\1\0\0\4\0\0\0\0\0", 9, false },
+        { "\0\0\5\4\0\0\0\0\0", 9, false }, { "\0\0\0\6\0\0\0\0\0", 9, false },
+        { "\0\0\0\4\1\0\0\0\0", 9, false }, { "\0\0\0\4\0\1\0\0\0", 9, false },
+        { "\0\0\0\4\0\0\1\0\0", 9, false }, { "\0\0\0\4\0\0\0\1\0", 9, false },
+        { "\0\0\0\4\0\0\0\0\1", 9, false }, { "HTTP/1.1 200 OK\r\n", 17, false }, { "", 0, false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!CHECK_INT(aio__speaks_http2(aio__text(rows[i].said, rows[i].length)), rows[i].is))
+            printf("# row %zu\n", i);
 }
 
 /* ---- TLS of a request ---- */
@@ -904,6 +1124,36 @@ SCENARIO(connector_tls, .may = { EPIPE, ECONNRESET, AIO_ETLS, AIO_EDISCONNECTED,
         aio_tls_context_unref(self->server_tls);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
+}
+
+/* A connector keeps the contexts of the settings that were asked for last. */
+static aio_tls_context *setting_of(aio_connector *connector, int sessions)
+{
+    aio_tls_options settings;
+    memset(&settings, 0, sizeof settings);
+    settings.sessions = sessions;
+    return aio__setting_of(connector, &settings);
+}
+
+TEST(connector_settings)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_connector *connector = aio_connector_open();
+    aio_tls_context *first = aio_tls_context_ref(setting_of(connector, 1));
+    aio_tls_context *second = aio_tls_context_ref(setting_of(connector, 2));
+    for (int i = 3; i <= AIO__SETTINGS; i++) CHECK(setting_of(connector, i) != NULL);
+    CHECK_INT(connector->setting_count, AIO__SETTINGS);
+    CHECK_PTR(setting_of(connector, 1), first);
+    CHECK(setting_of(connector, AIO__SETTINGS + 1) != NULL); /* in the place of the second */
+    CHECK_INT(connector->setting_count, AIO__SETTINGS);
+    CHECK_PTR(setting_of(connector, 1), first);
+    CHECK(setting_of(connector, 2) != second);
+    CHECK_INT(connector->setting_count, AIO__SETTINGS);
+    aio_tls_context_unref(first);
+    aio_tls_context_unref(second);
+    aio_connector_unref(connector);
+    aio_loop_free(loop);
 }
 
 /* A session's settings are its requests', unless one has its own; sessions with the same ones share connections. */

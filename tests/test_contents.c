@@ -158,13 +158,16 @@ static void *contents_handler(aio_request *request, void *arg)
     (void)arg;
     return AIO_CALL(contents_server, .request = request);
 }
-struct contents_json { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+static char contents_no_charset[3001];
+struct contents_json { aio_task task; aio_server *server, *deep; aio_session *session; aio_response *r; aio_text text;
     const aio_json *json; char url[60]; };
 SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED, AIO_ECONTENT,
                                  AIO_EJSON, ETIMEDOUT })
 {
     AIO_BEGIN(contents_json);
+    for (size_t i = 0; i < sizeof contents_no_charset - 1; i++) contents_no_charset[i] = "no-charset-"[i % 11];
     AIO_AWAIT(self->server, aio_start_http_server(contents_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->deep, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
     self->session = aio_session_open();
     REQUIRE(self->session);
@@ -195,11 +198,40 @@ SCENARIO(contents_json, .may = { EPIPE, ECONNRESET, AIO_EDISCONNECTED, AIO_EPAYL
     } AIO_END_TRY;
     aio_response_release(self->r);
     self->r = NULL;
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .json_text = "{\"a\": 8}"));
+    AIO_AWAIT(self->json, aio_response_json(self->r, .max_depth = 1));
+    CHECK_INT(aio_json_int(self->json, "got", 0), 8);
+    AIO_TRY {
+        AIO_AWAIT(self->json, aio_response_json(self->r, .charset = contents_no_charset));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+        CHECK(strstr(aio_caught(self)->message, ": there is no charset no-charset-no-charset-no-charset-no-char"));
+    } AIO_END_TRY;
+    aio_response_release(self->r);
+    self->r = NULL;
+    script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n[[0]]",
+                END_STAY);
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->deep));
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_TRY {
+        AIO_AWAIT(self->json, aio_response_json(self->r, .max_depth = 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ELIMIT);
+        CHECK(contents_names(aio_caught(self), "GET", self->url));
+    } AIO_END_TRY;
+    AIO_AWAIT(self->json, aio_response_json(self->r, .max_depth = 2));
+    CHECK(self->json);
+    aio_response_release(self->r);
+    self->r = NULL;
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
+        aio_server_abort_clients(self->deep);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        if (self->deep) AIO_AWAIT(aio_server_wait_closed(self->deep));
     AIO_END;
 }
 
@@ -232,6 +264,7 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
         CHECK_STR(disposition->type, "attachment");
         CHECK_STR(disposition->filename, "../\xE2\x82\xAC.txt");
         CHECK(!disposition->name);
+        CHECK(strstr(disposition->parameters.data, "; size=3"));
         CHECK_INT(aio_safe_filename(name, sizeof name, disposition->filename), 7);
         CHECK_STR(name, "\xE2\x82\xAC.txt");
         CHECK_INT(count, 3);
@@ -251,6 +284,18 @@ SCENARIO(contents_fields, .may = CLIENT_MAY)
         CHECK(!aio_response_cookie(self->r, "b").data && !aio_response_cookie(self->r, "").data);
         CHECK(!aio_response_cookie(self->r, NULL).data && !aio_response_cookie(NULL, "a").data);
         CHECK(!aio_session_cookie_jar(self->session) || !aio_cookie_jar_count(aio_session_cookie_jar(self->session)));
+    }
+    aio_response_release(self->r);
+    self->r = NULL;
+    script_says(&the_script, "HTTP/1.1 200 OK\r\nContent-Disposition: form-data; name=\"a \\\"b\"\r\nContent-Length: 0"
+                "\r\n\r\n", END_STAY);
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    {
+        const aio_disposition *disposition = aio_response_content_disposition(self->r);
+        REQUIRE(disposition);
+        CHECK_STR(disposition->type, "form-data");
+        CHECK_STR(disposition->name, "a \"b");
+        CHECK(!disposition->filename);
     }
     AIO_FINALLY;
         aio_response_release(self->r);
@@ -280,8 +325,52 @@ TEST(contents_list_of_links_grows)
         CHECK_STR(list.links[i].url, url);
         CHECK_INT(atoi(list.links[i].rel + 1), i);
     }
+    CHECK_INT(list.room, 32); /* twice as much each time that it is full */
     aio__weblink_list_end(&list);
     aio_url_clear(&base);
+}
+
+/* A field of links taken apart: each with what is said of it, without what is not valid, and without who asks. */
+TEST(contents_links)
+{
+    static const char plain[] = "http://h/a/b", user[] = "http://u:p@h/a/b";
+    static const struct { const char *base, *field, *links; } rows[] = {
+        { plain, "", "" }, { plain, " ,\t, ", "" }, { plain, "<c>", "http://h/a/c;" }, { plain, "<c", "" },
+        { plain, "<", "" },
+        { plain, "<c>; rel=x; title=t; type=\"a/b\"; anchor=\"#z\"", "http://h/a/c rel=x title=t type=a/b anchor=#z;" },
+        { plain, "<c>;rel=x,<d>;type=y", "http://h/a/c rel=x;http://h/a/d type=y;" },
+        { plain, "c, <d>,e>;rel=x", "http://h/a/d;" }, { plain, "<c,d>;rel=x", "http://h/a/c,d rel=x;" },
+        { plain, "<c>;title=\"x,<y>\\\",z\",<d>", "http://h/a/c title=x,<y>\",z;http://h/a/d;" },
+        { plain, "<c>;x=\\\",<d>", "http://h/a/c;" }, { plain, "<c>;x=\"\\", "http://h/a/c;" },
+        { plain, "<c>;x=\"\\\"", "http://h/a/c;" }, { plain, "<http://[>,<d>", "http://h/a/d;" },
+        { plain, "<c#g>", "http://h/a/c#g;" }, { plain, "<//i/c>", "http://i/c;" }, { plain, "<>", "http://h/a/b;" },
+        { plain, "<http://u:p@h/c>", "http://u:p@h/c;" }, { user, "<c?q#g>;rel=r", "http://h/a/c?q#g rel=r;" },
+        { user, "<c>", "http://h/a/c;" }, { user, "<http://u:p@h:81/c>", "http://h:81/c;" },
+        { user, "<http://v:p@h/c>", "http://v:p@h/c;" }, { user, "<http://u:q@h/c>", "http://u:q@h/c;" },
+        { user, "<http://i/c>", "http://i/c;" }, { "http://:p@h/", "<c>", "http://h/c;" },
+        { "http://u@h/", "<c>", "http://h/c;" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char links[300] = "";
+        aio__weblink_list list = AIO__ZERO;
+        aio_url base;
+        size_t n = strlen(rows[i].field), used = 0;
+        aio_text rest = aio__text(at_the_edge(rows[i].field, n), n), target, parameters;
+        if (!CHECK(!aio_url_parse(&base, rows[i].base, strlen(rows[i].base), NULL))) continue;
+        while (aio__weblink_next(&rest, &target, &parameters))
+            CHECK(aio__weblink_add(&list, &base, target, parameters));
+        for (size_t k = 0; k < list.count; k++) {
+            const aio_link *l = &list.links[k];
+            used += (size_t)snprintf(links + used, sizeof links - used, "%s%s%s%s%s%s%s%s%s;", l->url,
+                                     *l->rel ? " rel=" : "", l->rel,
+                                     l->title ? " title=" : "", l->title ? l->title : "",
+                                     l->type ? " type=" : "", l->type ? l->type : "",
+                                     l->anchor ? " anchor=" : "", l->anchor ? l->anchor : "");
+        }
+        CHECK_STR(links, rows[i].links);
+        aio__weblink_list_end(&list);
+        aio_url_clear(&base);
+    }
 }
 
 /* Without a response there is no head. */
@@ -294,16 +383,37 @@ TEST(contents_heads_of_nothing)
     CHECK_INT(head.length, 0);
 }
 
+/* The parameters of a type, and not what stands in its place (RFC 9110 8.3.1). */
+TEST(contents_parameters)
+{
+    static const struct { const char *field, *charset; } rows[] = {
+        { "a/b; charset=x", "x" }, { "a/b ; x=y; CHARSET=\"q r\"", "q r" }, { "a/b; charset=x; charset=y", "x" },
+        { "charset=x", NULL }, { "charset=x; charset=y", "y" }, { "a/b; charsets=x", NULL }, { "a/b; charse=x", NULL },
+        { "a/b; charset=\"\"", "" }, { "", NULL }, { "a/b;;charset=x", "x" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_text found = aio__content_parameter(aio__text(rows[i].field, strlen(rows[i].field)), "charset");
+        if (!CHECK_INT(found.data != NULL, rows[i].charset != NULL)) printf("# %s\n", rows[i].field);
+        else if (found.data) CHECK_BYTES(found.data, found.length, rows[i].charset);
+    }
+}
+
 /* What a page declares, which types are JSON, and how many codings are ours. */
 TEST(contents_words)
 {
     static const struct { const char *page, *charset; } pages[] = {
         { "<?xml version='1.0'?><meta charset=latin1>", "latin1" }, { "<?xml encoding='x'?><meta charset=latin1>", "x" },
         { "<meta charset=\"a\"><meta charset=b>", "a" }, { "<p charset=a>", "" }, { "", "" },
+        { "<meta charset=><meta charset=b>", "b" }, { "<meta charset><meta charset\t= \t'b'>", "b" },
+        { "<meta charset=a", "" }, { "<meta charset= \">", "" }, { "<meta charset=a;b>", "a" }, { "<meta", "" },
+        { "<META CHARSET=utf-16LE>", "utf-8" }, { "<meta charset=utf-1>", "utf-1" }, { "<meta>charset=a>", "" },
+        { "<?xml encoding=''?><meta charset=b>", "" }, { "<?xml?><?xml encoding=a?><meta charset=b>", "b" },
     };
     static const struct { const char *type; bool json; } types[] = {
         { "application/json", true }, { "Application/LD+JSON ; charset=x", true }, { "application/xjson", false },
         { "application/ldjson+x", false }, { "text/json", false }, { "application/+json", true },
+        { "text/vnd.long.name+json", false }, { "application/vnd+jsom", false }, { "application/jsonx", false },
+        { "application/json;", true }, { "application/x.json", false },
     };
     static const struct { const char *value; int count; } codings[] = {
         { "", 0 }, { "gzip", 1 }, { "identity, , X-GZIP , deflate", 2 }, { "gzip, br", -1 }, { "gzip,gzip,gzip,gzip,gzip", 5 },
@@ -311,7 +421,8 @@ TEST(contents_words)
     };
     char page[AIO__CONTENT_DECLARED + 40];
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        aio_text charset = aio__content_declared(aio__text(pages[i].page, strlen(pages[i].page)));
+        size_t length = strlen(pages[i].page);
+        aio_text charset = aio__content_declared(aio__text(at_the_edge(pages[i].page, length), length));
         CHECK_BYTES(charset.data ? charset.data : "", charset.length, pages[i].charset);
     }
     for (int beyond = 0; beyond < 2; beyond++) {

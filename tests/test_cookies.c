@@ -251,6 +251,27 @@ TEST(cookies_are_bounded)
     cookies_close();
 }
 
+/* A field has all that the jar keeps for a host and for what it is below: no more than that, and no less. */
+TEST(cookies_field_is_bounded_by_the_jar)
+{
+    static const char *const urls[] = { "http://a.b.test/", "http://b.test/" };
+    static char field[AIO__COOKIE_MAX + 64];
+    aio_url url;
+    aio_text text;
+    CHECK_INT(aio_url_parse(&url, urls[0], strlen(urls[0]), NULL), 0);
+    cookies_open();
+    for (int i = 0; i < 2 * (AIO__COOKIES_OF_DOMAIN + 20); i++) {
+        int at = snprintf(field, sizeof field, "n%03d=", i);
+        memset(field + at, 'v', AIO__COOKIE_MAX - 4);
+        snprintf(field + at + AIO__COOKIE_MAX - 4, 32, "; Domain=%s", i % 2 ? "b.test" : "a.b.test");
+        CHECK_STR(cookies_take(urls[i % 2], field), "");
+    }
+    CHECK_INT(aio_cookie_jar_filter(cookies_jar, &url, &text), 0);
+    CHECK_INT(text.length, 2 * AIO__COOKIES_OF_DOMAIN * (AIO__COOKIE_MAX + 3) - 2);
+    aio_url_clear(&url);
+    cookies_close();
+}
+
 /* What has expired goes first, then what was neither set nor sent for longest. */
 TEST(cookies_evicted)
 {
@@ -671,6 +692,9 @@ TEST(cookies_files)
     CHECK_INT((int)aio_cookie_jar_count(cookies_jar), 2);
     cookies_check("https://www.a.test/", "new=");
     cookies_check("http://b.test/x/", "s=v w");
+    static const char behind[] = "\r\nb.test\tFALSE\t/\tFALSE\t1\ts\tv"; /* the '\r' is none of the text */
+    CHECK_INT(aio__cookie_lines(cookies_jar, aio__text(behind + 1, strlen(behind + 1)), false, &line), 0);
+    CHECK_INT(line, 2);
     cookies_write(path, "b.test\tFALSE\t/x\tFALSE\t1\ts\told\n"); /* it is over, but that of the jar is not */
     CHECK_INT(aio_cookie_jar_load(cookies_jar, path, NULL), 0);
     cookies_check("http://b.test/x/", "s=v w");

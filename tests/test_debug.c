@@ -100,6 +100,38 @@ TEST(debug_never_awaited_without_loop)
     CHECK(strstr(signal_captured(), "aio.h: coroutine 'debug_child' was never awaited (made at ") != NULL);
 }
 
+/* What stands for another in a message has that one's name: in a report of it, one of its task, one of its error. */
+struct debug_wrapped { aio_task task; int mode, *line; void *kept; };
+static AIO_CORO(debug_wrapped)
+{
+    AIO_BEGIN(debug_wrapped);
+    struct debug_child *made;
+    *self->line = __LINE__ + 1;
+    made = AIO_CALL(debug_child, .code = self->mode == 1 ? EIO : 0, .delay = self->mode == 2 ? 100 : 0);
+    made = aio_wait_for(aio_wait_for(made, 50), 50);
+    if (self->mode) made = aio_create_task(made);
+    self->kept = made;
+    AIO_AWAIT(aio_sleep(1));
+    if (self->mode < 2) aio_unref(self->kept);
+    AIO_END;
+}
+TEST(debug_wrapped_is_named)
+{
+    static const char *const said[] = { "coroutine 'debug_child' was never awaited (made ",
+        "error of 'debug_child' was never retrieved (made ", "task 'debug_child' was destroyed but it is pending (at ",
+        "'wait_for' was never released (made " };
+    for (int mode = 0; mode < 4; mode++) {
+        int line = 0;
+        aio_loop *loop = debug_loop(true);
+        CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_wrapped, .mode = mode, .line = &line), NULL), 0);
+        aio_loop_close(loop);
+        CHECK_INT(debug_told.count, 1);
+        if (!CHECK(strncmp(debug_told.text, said[mode], strlen(said[mode])) == 0))
+            printf("# it said: %s\n", debug_told.text);
+        aio_loop_free(loop);
+    }
+}
+
 struct debug_leave { aio_task task; int mode; void **keep; };
 static AIO_CORO(debug_leave)
 {
@@ -678,6 +710,85 @@ SCENARIO(debug_data)
     AIO_END;
 }
 
+/* A callback that waits for a future is no awaitable, and nothing is written for it. */
+static void debug_called(aio_future *future, void *arg) { (void)future, (void)arg; }
+TEST(debug_awaited_by_callback)
+{
+    const aio_future *futures[2] = { NULL, NULL };
+    aio_loop *loop = debug_loop(false);
+    aio_future *future = aio_future_create();
+    futures[0] = future;
+    CHECK_INT(aio_future_add_done_callback(future, debug_called, NULL), 0);
+    CHECK_INT(aio_future_awaited_by(future, futures, 2), 0);
+    CHECK(futures[0] == future && !futures[1]);
+    aio_future_set_done(future);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_sleep(0), NULL), 0);
+    aio_unref(future);
+    aio_loop_free(loop);
+}
+
+/* Of what is done there is no more to say than that. */
+struct debug_done { aio_task task; aio_future *future; struct debug_child *child; aio_json *json; int i; };
+SCENARIO(debug_done)
+{
+    AIO_BEGIN(debug_done);
+    REQUIRE(self->future = aio_future_create());
+    REQUIRE(self->child = aio_create_task(AIO_CALL(debug_child), .name = "child"));
+    CHECK_INT(aio_future_set_done(self->future), 0);
+    AIO_AWAIT((struct debug_child *)aio_ref(self->child));
+    CHECK_INT(aio_future_awaits(self->child, NULL, 0) + aio_future_awaits(self->future, NULL, 0), 0);
+    CHECK_STR(debug_print(aio_print_call_graph, self->future), "future (done)\n");
+    CHECK_STR(debug_print(aio_print_call_graph, self->child), "task 'child' (done)\n");
+    for (self->i = 0; self->i < 2; self->i++) {
+        const void *what;
+        what = self->i ? (const void *)self->child : self->future;
+        REQUIRE(self->json = debug_json(aio_json_write_call_graph, what));
+        DEBUG_JSON("kind", self->i ? "task" : "future");
+        DEBUG_JSON("state", "done");
+        CHECK(!aio_json_get(self->json, "stack") && !aio_json_get(self->json, "awaits"));
+        aio_json_free(self->json);
+        self->json = NULL;
+    }
+    AIO_FINALLY;
+    aio_json_free(self->json);
+    aio_unref(self->child);
+    aio_unref(self->future);
+    AIO_END;
+}
+
+/* What a gather and a group of very many wait for, at one glance: the time it takes grows as they do. */
+struct debug_awaits_many { aio_task task; aio_future **many, *gather; const aio_future **found; int count, i;
+    aio_task_group *group; };
+static AIO_CORO(debug_awaits_many)
+{
+    AIO_BEGIN(debug_awaits_many);
+    self->count = 300000;
+    self->many = (aio_future **)calloc((size_t)self->count, sizeof *self->many);
+    self->found = (const aio_future **)calloc((size_t)self->count + 1, sizeof *self->found);
+    REQUIRE(self->many && self->found);
+    for (self->i = 0; self->i < self->count; self->i++) REQUIRE(self->many[self->i] = aio_future_create());
+    REQUIRE(self->gather = aio_gather(self->many, (size_t)self->count));
+    CHECK_INT(aio_future_awaits(self->gather, self->found, (size_t)self->count), self->count);
+    for (self->i = 0; self->i < self->count; self->i++) CHECK_PTR(self->found[self->i], self->many[self->i]);
+    AIO_TASK_GROUP(self->group) {
+        for (self->i = 0; self->i < self->count; self->i++)
+            REQUIRE(aio_task_group_create_task(self->group, AIO_CALL(debug_child, .delay = 100)));
+        CHECK_INT(aio_future_awaits(self->group, self->found, (size_t)self->count), self->count);
+        CHECK_STR(aio_future_kind_name(self->found[self->count - 1]), "task");
+        aio_task_group_cancel(self->group);
+    }
+    AIO_FINALLY;
+        aio_unref(self->gather);
+        for (self->i = 0; self->i < self->count; self->i++) aio_unref(self->many[self->i]);
+        free(self->many);
+        free(self->found);
+    AIO_END;
+}
+TEST(debug_awaits_of_many)
+{
+    CHECK_INT(aio_run(AIO_CALL(debug_awaits_many)), 0);
+}
+
 /* A generator that stands at its AIO_YIELD has no task: the one that drove it to there may be gone. */
 struct debug_values { aio_task task; int result; };
 static AIO_CORO(debug_values)
@@ -1050,6 +1161,42 @@ TEST(debug_ended_is_named)
 {
     aio_loop *loop = debug_loop(true);
     CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_ended), NULL), 0);
+    aio_loop_free(loop);
+}
+
+/* A WebSocket that is released while its close goes on: the place that is said is that of the release. */
+struct debug_ws_left { aio_task task; aio_server *server; aio_session *session; aio_ws *ws; aio_future *close;
+    char url[60]; };
+static void debug_ws_use(void *of, int use) { (void)use, (void)aio_ws_close_code(((struct debug_ws_left *)of)->ws); }
+enum { DEBUG_WS_LEFT_LINE = __LINE__ + 9 };
+static AIO_CORO(debug_ws_left)
+{
+    AIO_BEGIN(debug_ws_left);
+    AIO_AWAIT(self->server, aio_start_http_server(debug_hold_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/ws", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url));
+    REQUIRE(self->close = (aio_future *)(void *)aio_create_task(aio_ws_close(self->ws, 0, NULL)));
+    AIO_AWAIT(aio_sleep(0));
+    aio_ws_release(self->ws);
+    AIO_AWAIT((aio_future *)aio_ref(self->close));
+    aio_unref(self->close);
+    self->close = NULL;
+    AIO_AWAIT(aio_sleep(0));
+    CHECK(strstr(debug_used(debug_ws_use, self, 0),
+                 debug_line("was released after tests/test_debug.c:%d, and is", DEBUG_WS_LEFT_LINE, 0, 0)));
+    AIO_FINALLY;
+        aio_unref(self->close);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(debug_websocket_left_by_its_close)
+{
+    aio_loop *loop = debug_loop(true);
+    CHECK_INT(aio_loop_run_until_complete(loop, AIO_CALL(debug_ws_left), NULL), 0);
     aio_loop_free(loop);
 }
 

@@ -302,7 +302,9 @@ TEST(error_owners)
     bare->members = NULL;
     aio__exception_share(other, bare);
     CHECK_PTR(other->members, NULL);
+    aio__exception_counts(group, 4, 5, 6);
     aio__exception_share(other, group);
+    CHECK(other->consumed == 4 && other->expected == 5 && other->partial == 6);
     CHECK_INT(other->member_count, 3);
     CHECK_INT(seam.live, live);
     CHECK_PTR(aio_exception_ref(group), group);

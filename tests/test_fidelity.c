@@ -63,6 +63,7 @@ static const struct {
     { "GET", "/", { .headers = fid_host }, "GET / HTTP/1.1\r\nHost: a.test\r\n" FID_AUTO "\r\n" },
     { "POST", "/", { .headers = fid_host },
       "POST / HTTP/1.1\r\nHost: a.test\r\n" FID_AUTO "Content-Length: 0\r\n\r\n" },
+    { "PROPFIND", "/", { .headers = fid_host }, "PROPFIND / HTTP/1.1\r\nHost: a.test\r\n" FID_AUTO "\r\n" },
     /* compressed beforehand: its body, which the server takes for no head, is as it was given; the last one */
     { "PUT", "/", { .headers = fid_coded, .data = "coded", .data_length = 5 },
       "PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Encoding: gzip\r\n" FID_AUTO

@@ -328,6 +328,34 @@ SCENARIO(pipes, FILE_MAY)
     AIO_END;
 }
 
+/* What fails on a pipe names its descriptor. */
+struct pipes_named { FILE_SELF; int fds[2], fd; char name[40]; };
+SCENARIO(pipes_named, FILE_MAY)
+{
+    AIO_BEGIN(pipes_named);
+    REQUIRE(pipe(self->fds) == 0);
+    self->fd = self->fds[1];
+    snprintf(self->name, sizeof self->name, "descriptor %d: ", self->fd);
+    AIO_AWAIT(self->a, aio_connect_write_pipe(self->fd));
+    self->fds[1] = 0;
+    close_fd(&self->fds[0]);
+    AIO_TRY {
+        aio_stream_write(self->a, "x", 1);
+        AIO_AWAIT(aio_sleep(1)); /* it may not be taken at once */
+        AIO_AWAIT(aio_stream_drain(self->a));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+        if (!touched() && !CHECK(strstr(aio_caught(self)->message, self->name) != NULL))
+            printf("# %s\n", aio_caught(self)->message);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        FILE_END();
+        close_fd(&self->fds[0]);
+        close_fd(&self->fds[1]);
+    AIO_END;
+}
+
 /* The descriptor is the stream's if it succeeds, else it stays ours. */
 struct pipes_fail { FILE_SELF; int fds[2], i; };
 SCENARIO(pipes_fail, FILE_MAY)

@@ -12,8 +12,9 @@ static AIO_CORO(forms_server)
     static const char *const elsewhere[] = { "Location", "/", NULL };
     AIO_BEGIN(forms_server);
     AIO_AWAIT(self->text, aio_request_read(self->request));
-    if (!strcmp(self->request->target.data, "/again")) {
-        AIO_AWAIT(aio_request_respond(self->request, 307, .headers = elsewhere));
+    if (!strcmp(self->request->target.data, "/again") || !strcmp(self->request->target.data, "/see")) {
+        AIO_AWAIT(aio_request_respond(self->request, self->request->target.data[1] == 's' ? 303 : 307,
+                                      .headers = elsewhere));
         AIO_RETURN();
     }
     self->answer = (char *)malloc(self->text.length + 400);
@@ -38,7 +39,7 @@ static void *forms_handler(aio_request *request, void *arg)
 
 /* Pairs, a tree and a text of JSON as bodies. */
 struct forms_texts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
-    char url[60]; aio_json *tree; };
+    char url[60]; aio_json *tree; aio_form *form; int multipart; };
 SCENARIO(forms_texts, .may = FORMS_MAY)
 {
     static const char *const pairs[] = { "a b", "1&2=3", "\xC3\xA9", "", "a b", "+", NULL }, *const none[] = { NULL },
@@ -71,7 +72,20 @@ SCENARIO(forms_texts, .may = FORMS_MAY)
     CHECK_STR(self->text.data, "DELETE type=application/json length=5 coding=-- expect=-\n null");
     aio_response_release(self->r);
     self->r = NULL;
+    strcat(self->url, "see");
+    for (; self->multipart < 2; self->multipart++) { /* a redirect to GET leaves it behind */
+        REQUIRE(self->form = aio_form_open(.multipart = self->multipart));
+        REQUIRE(!aio_form_add(self->form, "a", .text = "1"));
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_STR(self->text.data, "GET type=- length=- coding=-- expect=-\n");
+        aio_response_release(self->r);
+        aio_form_unref(self->form);
+        self->r = NULL;
+        self->form = NULL;
+    }
     AIO_FINALLY;
+        aio_form_unref(self->form);
         aio_json_free(self->tree);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
@@ -366,6 +380,58 @@ SCENARIO(forms_shared, .may = FORMS_MAY, .skip = KIND_CALL)
             if (self->posts[i]) aio_task_cancel(self->posts[i]);
         aio_unref_all(self->posts, 4);
         aio_form_unref(self->outer);
+        aio_form_unref(self->form);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The first connection is once_site's; of another one the form is kept. */
+static struct { int connections; char form[400]; } again_form;
+struct again_form_site { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(again_form_site)
+{
+    AIO_BEGIN(again_form_site);
+    if (!again_form.connections++) {
+        AIO_AWAIT(AIO_CALL(once_site, .stream = self->stream));
+        AIO_RETURN();
+    }
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "--\r\n", 4));
+    snprintf(again_form.form, sizeof again_form.form, "%s", self->text.data);
+    aio_stream_write(self->stream, HEAD_5 "hello", strlen(HEAD_5 "hello"));
+    AIO_END;
+}
+static void *again_form_handler(aio_stream *stream, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(again_form_site, .stream = stream);
+}
+
+/* A form whose kept connection is dead is sent once more, from its first field on. */
+struct forms_resent { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_form *form;
+    char url[60]; };
+SCENARIO(forms_resent, .may = FORMS_MAY)
+{
+    AIO_BEGIN(forms_resent);
+    memset(&again_form, 0, sizeof again_form);
+    AIO_AWAIT(self->server, aio_start_server(again_form_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    REQUIRE(self->form = aio_form_open());
+    REQUIRE(!aio_form_add(self->form, "a", .data = "one", .length = 3));
+    REQUIRE(!aio_form_add(self->form, "b", .text = "two"));
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    AIO_AWAIT(aio_response_read(self->r));
+    aio_response_release(self->r);
+    self->r = NULL;
+    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .form_data = self->form));
+    CHECK_INT(self->r->status, 200);
+    CHECK(self->r->resent);
+    CHECK(strstr(again_form.form, "\r\n\r\none\r\n--") && strstr(again_form.form, "\r\n\r\ntwo\r\n--"));
+    AIO_FINALLY;
+        aio_response_release(self->r);
         aio_form_unref(self->form);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
@@ -876,6 +942,54 @@ SCENARIO(forms_expect, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Without a 100 the body goes out late, from a producer, too; from then on the answer has sock_read seconds, and not
+ * more where there is no memory to begin either. */
+struct forms_expect_late { aio_task task; aio_server *servers[2]; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; int i; char url[60]; double began; };
+SCENARIO(forms_expect_late, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED, AIO_EPAYLOAD, ECONNABORTED,
+                                     AIO_EINCOMPLETE, AIO_ETIMEOUT })
+{
+    static const char *const nothing[] = { NULL };
+    AIO_BEGIN(forms_expect_late);
+    memset(&forms_expected, 0, sizeof forms_expected);
+    forms_expected.says = EXPECT_NOTHING;
+    self->from.text = "body";
+    self->from.step = 4;
+    AIO_AWAIT(self->servers[0], aio_start_server(expecting_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->servers[1], aio_start_server(says_early_handler, (void *)(uintptr_t)nothing, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open());
+    for (self->i = 0; self->i < 3; self->i++) {
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->servers[self->i / 2]));
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            if (self->i) AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .data = "body", .data_length = 4,
+                .timeout = { .sock_read = 3 }, .expect100 = true, .expect100_timeout = 7));
+            else AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .sock_read = 3 },
+                .producer = { .next = pieces_next, .arg = &self->from, .length = 4 },
+                .expect100 = true, .expect100_timeout = 7));
+            CHECK(self->i < 2);
+            CHECK_INT(self->r->status, 200);
+        } AIO_CATCH {
+            if (self->i < 2) AIO_RERAISE();
+            CAUGHT(AIO_ETIMEOUT);
+            CHECK_STR(aio_caught(self)->phase, "headers");
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, self->i < 2 ? 7 : 10, 0.5);
+        CHECK_INT(forms_expected.bodies, self->i < 2 ? self->i + 1 : 2);
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        ALWAYS(self->began == 0 || aio_loop_time(aio_get_running_loop()) - self->began < 11);
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        for (self->i = 0; self->i < 2; self->i++) {
+            aio_server_abort_clients(self->servers[self->i]);
+            if (self->servers[self->i]) AIO_AWAIT(aio_server_wait_closed(self->servers[self->i]));
+        }
+    AIO_END;
+}
+
 /* What is no file is not waited for. */
 TEST(forms_no_fifo)
 {
@@ -903,4 +1017,298 @@ TEST(forms_no_fifo)
     aio_form_unref(form);
     CHECK_INT(client_code(loop, aio_session_close(s)), 0);
     aio_loop_free(loop);
+}
+
+/* ---- the source of a form's body, asked piece by piece ---- */
+
+/* A producer that is not awaited: three bytes at a time, and as many times from the beginning as it lets itself be. */
+static struct forms_fake { const char *text; size_t at; int rewound, most; } forms_fake;
+static bool forms_fake_rewind(void *arg)
+{
+    (void)arg;
+    if (forms_fake.rewound == forms_fake.most) return false;
+    forms_fake.rewound++;
+    forms_fake.at = 0;
+    return true;
+}
+/* The next piece of a source, without a task. */
+static int forms_step(aio__source *source, aio_text *piece)
+{
+    int code = source->kind->step(source, NULL, piece);
+    while (code == AIO__MORE) {
+        aio_text fed = { "", 0 };
+        if (source->from->producer.next) {
+            size_t left = strlen(forms_fake.text) - forms_fake.at;
+            fed = aio__text(forms_fake.text + forms_fake.at, left < 3 ? left : 3);
+            forms_fake.at += fed.length;
+        } else {
+            code = forms_step(source->from, &fed);
+            if (code) return code;
+        }
+        code = source->kind->step(source, &fed, piece);
+    }
+    return code;
+}
+/* The rest of what a source gives. 0 or a code. */
+static int forms_rest(aio__source *source, aio__buffer *body)
+{
+    aio_text piece = { "", 0 };
+    int code;
+    while (!(code = forms_step(source, &piece)) && piece.length)
+        CHECK(aio__buffer_append(body, piece.data, piece.length));
+    return code;
+}
+static int forms_whole(aio__source *source, const char *expected)
+{
+    aio__buffer body = { NULL, 0, 0, 0 };
+    int code = forms_rest(source, &body);
+    if (!code) CHECK_BYTES(body.data, body.end, expected);
+    aio__free(body.data);
+    return code;
+}
+
+/* A form's producer is one request's from its first piece to its last; who comes after that has it begin anew, once. */
+TEST(forms_source_takes_turns)
+{
+    const char *reason = "";
+    char expected[400];
+    aio_text piece;
+    aio__source *a, *b, *c;
+    aio_form *form = aio_form_open();
+    if (!CHECK(form)) return;
+    forms_fake = (struct forms_fake){ "made here", 0, 0, 100 };
+    CHECK_INT(aio_form_add(form, "a", .text = "one"), 0);
+    CHECK_INT(aio_form_add(form, "p", .type = "t/p",
+                           .producer = { .next = forms_none, .rewind = forms_fake_rewind }), 0);
+    CHECK_INT(aio_form_add(form, "b", .text = "two"), 0);
+    snprintf(expected, sizeof expected, "--%s\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n"
+        "--%s\r\nContent-Disposition: form-data; name=\"p\"\r\nContent-Type: t/p\r\n\r\nmade here\r\n"
+        "--%s\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\ntwo\r\n--%s--\r\n",
+        form->boundary, form->boundary, form->boundary, form->boundary);
+    if (!CHECK_INT(aio__form_source_of(form, &a, &reason) | aio__form_source_of(form, &b, &reason), 0)) return;
+    CHECK_INT(forms_step(a, &piece), 0);
+    CHECK_INT(forms_step(b, &piece), AIO_ERUNTIME);
+    CHECK_STR(b->problem, "a producer of its form is sending for another request");
+    CHECK(!aio__source_rewind(b));
+    CHECK_INT(aio__form_source_of(form, &c, &reason), AIO_ERUNTIME);
+    CHECK_STR(reason, "a producer of its form is sending for another request");
+    CHECK_INT(forms_fake.rewound, 0);
+    CHECK(aio__source_rewind(a)); /* it is its own */
+    CHECK_INT(forms_whole(a, expected), 0);
+    CHECK_INT(forms_fake.rewound, 1);
+    CHECK_INT(forms_whole(b, expected), 0); /* which was ready before the other one had begun */
+    CHECK_INT(forms_fake.rewound, 2);
+    CHECK(aio__source_rewind(b));
+    CHECK_INT(forms_whole(b, expected), 0);
+    CHECK_INT(forms_fake.rewound, 3); /* not twice */
+    CHECK(aio__source_rewind(a));
+    CHECK_INT(forms_step(a, &piece), 0);
+    aio__source_free(a); /* in the middle */
+    CHECK_INT(forms_whole(b, ""), 0); /* it has ended */
+    aio__source_free(b);
+    if (!CHECK_INT(aio__form_source_of(form, &a, &reason) | aio__form_source_of(form, &b, &reason), 0)) return;
+    CHECK_INT(forms_fake.rewound, 6);
+    forms_fake.most = 6;
+    CHECK_INT(forms_whole(a, expected), 0);
+    CHECK_INT(forms_step(b, &piece), AIO_EPAYLOAD);
+    CHECK_STR(b->problem, "a producer of its form cannot begin again");
+    CHECK(!aio__source_rewind(a));
+    CHECK_INT(aio__form_source_of(form, &c, &reason), AIO_EPAYLOAD);
+    CHECK_STR(reason, "a producer of its form cannot begin again");
+    aio__source_free(a);
+    aio__source_free(b);
+    aio_form_unref(form);
+}
+
+/* Without a producer a form is everybody's at once, whatever else is in it. */
+TEST(forms_source_of_many)
+{
+    const char *reason = "";
+    char expected[900], parts[300], path[60] = "/tmp/aio-many-XXXXXX", changing[] = "two";
+    aio_text piece;
+    aio__source *sources[3];
+    int fd = mkstemp(path);
+    CHECK_INT(write(fd, "ten bytes.", 10), 10);
+    aio_form *inner = aio_form_open(.subtype = "mixed"), *form = aio_form_open();
+    if (!CHECK(form && inner)) return;
+    CHECK_INT(aio_form_add(inner, NULL, .text = "one"), 0);
+    CHECK_INT(aio_form_add(inner, NULL, .data = changing, .length = 3, .type = "t/u"), 0);
+    memcpy(changing, "xxx", 3); /* it was copied */
+    CHECK_INT(aio_form_add(form, "in", .form = inner), 0);
+    CHECK_INT(aio_form_add(form, "fd", .fd = fd), 0);
+    CHECK_INT(aio_form_add(form, "last", .text = ""), 0);
+    const char *in = inner->boundary, *out = form->boundary;
+    snprintf(parts, sizeof parts, "--%s\r\n\r\none\r\n--%s\r\nContent-Type: t/u\r\n\r\ntwo\r\n--%s--\r\n", in, in, in);
+    snprintf(expected, sizeof expected, "--%s\r\nContent-Disposition: form-data; name=\"in\"\r\n"
+        "Content-Type: multipart/mixed; boundary=%s\r\n\r\n%s\r\n--%s\r\n"
+        "Content-Disposition: form-data; name=\"fd\"\r\n"
+        "Content-Type: application/octet-stream\r\n\r\nten bytes.\r\n--%s\r\n"
+        "Content-Disposition: form-data; name=\"last\"\r\n\r\n\r\n--%s--\r\n", out, in, parts, out, out, out);
+    for (int i = 0; i < 3; i++) {
+        if (!CHECK_INT(aio__form_source_of(form, &sources[i], &reason), 0)) return;
+        CHECK_INT(aio__source_length(sources[i]), (int64_t)strlen(expected));
+        CHECK_INT(forms_step(sources[i], &piece), 0); /* and the others go on from where they are */
+        CHECK(aio__source_can_rewind(sources[i]) && aio__source_rewind(sources[i]));
+    }
+    for (int i = 0; i < 3; i++) CHECK_INT(forms_whole(sources[i], expected), 0);
+    for (int i = 0; i < 3; i++) aio__source_free(sources[i]);
+    aio_form_unref(form);
+    aio_form_unref(inner);
+    close(fd);
+    unlink(path);
+}
+
+/* Heads and short data go together, no piece with more than is gathered and one field; long data go as they are. */
+TEST(forms_source_gathers)
+{
+    enum { SHORT = AIO__FORM_GATHER, LONG = AIO__FORM_GATHER + 1, MANY = 50, HEAD = 200 };
+    static char data[LONG + 1];
+    const char *reason = "";
+    aio_text piece;
+    aio__source *source;
+    size_t n = 0, bytes = 0;
+    aio_form *form = aio_form_open();
+    if (!CHECK(form)) return;
+    memset(data, 'x', LONG);
+    CHECK_INT(aio_form_add(form, "short", .data = data, .length = SHORT, .borrow = true), 0);
+    CHECK_INT(aio_form_add(form, "long", .data = data, .length = LONG, .borrow = true), 0);
+    for (int i = 0; i < MANY; i++)
+        CHECK_INT(aio_form_add(form, "many", .data = data, .length = 1000, .borrow = true), 0);
+    if (!CHECK_INT(aio__form_source_of(form, &source, &reason), 0)) return;
+    CHECK_INT(forms_step(source, &piece), 0);
+    CHECK(piece.length > SHORT && piece.length < SHORT + HEAD);
+    bytes += piece.length;
+    CHECK_INT(forms_step(source, &piece), 0);
+    CHECK(piece.length < HEAD); /* the head of what is long */
+    bytes += piece.length;
+    CHECK_INT(forms_step(source, &piece), 0);
+    CHECK(piece.data == data && piece.length == LONG);
+    bytes += piece.length;
+    while (!forms_step(source, &piece) && piece.length) {
+        CHECK(piece.length < AIO__FORM_GATHER + 1000 + HEAD);
+        bytes += piece.length;
+        n++;
+    }
+    CHECK_INT(n, 4); /* of 50 kB */
+    CHECK_INT(bytes, aio__source_length(source));
+    aio__source_free(source);
+    aio_form_unref(form);
+}
+
+/* What a form's texts have become stays as it is until the form ends, and nothing can come to it any more; memory that
+ * is not there for it may be there the next time. */
+TEST(forms_sealed)
+{
+    const char *reason = "";
+    aio_text body = { NULL, 0 }, later = { NULL, 0 };
+    aio_form *form = aio_form_open();
+    if (!CHECK(form)) return;
+    CHECK_INT(aio_form_add(form, "a", .text = "1&"), 0);
+    CHECK_INT(aio_form_add(form, "b", .text = forms_long), 0);
+    char *expected = (char *)malloc(sizeof forms_long + 20);
+    sprintf(expected, "a=1%%26&b=%s", forms_long);
+    int code = ENOMEM;
+    for (long n = 1; code == ENOMEM && n < 50; n++) {
+        seam.fail_alloc = seam.allocations + n;
+        code = aio__form_seal(form, &reason);
+        bool failed = seam.touched != 0;
+        seam.fail_alloc = seam.touched = 0;
+        CHECK_INT(code == ENOMEM, failed);
+    }
+    CHECK(aio__form_is_text(form, &body));
+    CHECK_BYTES(body.data, body.length, expected);
+    CHECK_STR(aio__form_type(form), "application/x-www-form-urlencoded");
+    CHECK_INT(aio_form_add(form, "c", .text = ""), AIO_ERUNTIME);
+    CHECK_INT(aio__form_seal(form, &reason), 0);
+    CHECK(aio__form_is_text(form, &later) && later.data == body.data && later.length == body.length);
+    aio_form_unref(form);
+    free(expected);
+}
+
+/* A form is as deep as the deepest that is in it, whatever comes after that. */
+TEST(forms_depth)
+{
+    aio_form *deep = aio_form_open(), *flat = aio_form_open();
+    CHECK_INT(aio_form_add(deep, "a", .text = ""), 0);
+    CHECK_INT(aio_form_add(flat, "a", .text = ""), 0);
+    for (int i = 1; i < AIO__FORM_DEPTH; i++) {
+        aio_form *outer = aio_form_open();
+        CHECK_INT(aio_form_add(outer, "deep", .form = deep), 0);
+        if (i > 1) CHECK_INT(aio_form_add(outer, "flat", .form = flat), 0);
+        aio_form_unref(deep);
+        deep = outer;
+    }
+    aio_form *outer = aio_form_open();
+    CHECK_INT(aio_form_add(outer, "deep", .form = deep), EINVAL);
+    CHECK_STR(aio__problem_said(&outer->problem), "its form's field deep: forms are in each other too deeply");
+    aio_form_unref(outer);
+    aio_form_unref(deep);
+    aio_form_unref(flat);
+}
+
+/* Names of any length, each byte of which becomes three: the head is what it says, in the room that it has. Without
+ * memory, at any of its bytes, there is none. */
+TEST(forms_heads_grow)
+{
+    enum { LONGEST = 300 };
+    static const char *const own[] = { "X-Own", "yes", NULL };
+    char name[LONGEST + 1], coded[3 * LONGEST + 1] = "", expected[8 * LONGEST + 300];
+    aio_form *form = aio_form_open(.subtype = "mixed");
+    if (!CHECK(form)) return;
+    for (int n = 1; n <= LONGEST; n++) {
+        aio__buffer out = { NULL, 0, 0, 0 };
+        memset(name, '"', (size_t)n);
+        name[n] = 0;
+        memcpy(coded + 3 * (n - 1), "%22", 4);
+        CHECK(aio__form_parameter(&out, "; name=\"", name));
+        snprintf(expected, sizeof expected, "; name=\"%s\"", coded);
+        CHECK_BYTES(out.data, out.end, expected);
+        if (!CHECK(out.end <= out.capacity)) return;
+        out.end = 0;
+        memset(name, 0xFF, (size_t)n);
+        CHECK(aio__form_extended(&out, name));
+        if (!CHECK(out.end <= out.capacity)) return;
+        aio__free(out.data);
+    }
+    aio_form_field_options field = { .data = "", .filename = "x\xc3\xa4", .headers = own };
+    for (int i = 0; i < 2; i++) {
+        field.type = i ? "t/u" : NULL;
+        snprintf(expected, sizeof expected, "--%s\r\nContent-Disposition: attachment; name=\"n\"; "
+                 "filename=\"x\xc3\xa4\"; filename*=UTF-8''x%%C3%%A4\r\nContent-Type: %s\r\nX-Own: yes\r\n\r\n",
+                 form->boundary, i ? "t/u" : "application/octet-stream");
+        for (size_t room = 1; room <= strlen(expected) + 6; room++) {
+            aio__buffer out = { (char *)aio__malloc(room), 0, 0, room };
+            seam.fail_alloc = seam.allocations + 1;
+            bool stored = aio__form_head(form, &out, "n", &field), failed = seam.touched != 0;
+            seam.fail_alloc = seam.touched = 0;
+            CHECK_INT(!stored, failed);
+            if (stored) CHECK_BYTES(out.data, out.end, expected);
+            aio__free(out.data);
+        }
+    }
+    aio_form_unref(form);
+}
+
+/* Without memory there is no form, and no field of it, which sending it then says. */
+TEST(forms_without_memory)
+{
+    const char *reason = "";
+    aio_form *form = NULL;
+    errno = 0;
+    seam.fail_alloc = seam.allocations + 1;
+    form = aio_form_open();
+    seam.fail_alloc = seam.touched = 0;
+    CHECK(!form && errno == ENOMEM);
+    form = aio_form_open();
+    if (!CHECK(form)) return;
+    for (int n = 1; n <= 2; n++) { /* the field, its head */
+        seam.fail_alloc = seam.allocations + n;
+        int code = aio_form_add(form, "a", .data = "x", .length = 1);
+        seam.fail_alloc = seam.touched = 0;
+        CHECK_INT(code, ENOMEM);
+    }
+    CHECK_INT(form->count, 0);
+    CHECK_INT(aio__form_seal(form, &reason), ENOMEM);
+    CHECK_STR(reason, "its form's field a: out of memory");
+    aio_form_unref(form);
 }

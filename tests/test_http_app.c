@@ -18,6 +18,8 @@ TEST(app_refuses_patterns)
         { "GET", "/{a", "route GET /{a: a brace stands within a text: a parameter is all that is between two slashes" },
         { "GET", "/{}", "route GET /{}: a parameter's name is empty, or begins with a digit" },
         { "GET", "/{...}", "route GET /{...}: a parameter's name has another character than letters, digits and \"_\"" },
+        { "GET", "/{:int}", "route GET /{:int}: a parameter's name has another character than letters, digits and "
+          "\"_\"" },
         { "GET", "/{1a}", "route GET /{1a}: a parameter's name is empty, or begins with a digit" },
         { "GET", "/{a:str}", "route GET /{a:str}: a parameter's name has another character than letters, digits and "
           "\"_\"" },
@@ -42,6 +44,7 @@ TEST(app_refuses_patterns)
     CHECK_INT(aio_app_route(app, "GET", "/", NULL, NULL), EINVAL);
     CHECK_STR(aio_app_problem(app), "route GET /: there is no handler");
     CHECK_INT(aio_app_route(app, "GET", "////////////////////////////////", app_nothing, NULL), 0);
+    CHECK_INT(aio_app_route(app, "GET", "/{ab}/{a}/{abc}/{b}/{e}/{f}/{g}/{h}", app_nothing, NULL), 0);
     CHECK_INT(aio_app_use(app, NULL, NULL), EINVAL);
     aio_app_close(app);
     CHECK_INT(aio_app_route(NULL, "GET", "/", app_nothing, NULL), EINVAL);
@@ -71,7 +74,19 @@ static void *app_raises(aio_request *request, void *arg)
 {
     return (void)request, (void)arg, aio_request_fail(request, 200, "no error");
 }
-static void *app_moves(aio_request *request, void *arg) { return aio_request_redirect(request, 303, (const char *)arg); }
+/* Redirects to `arg`, with the status that the query says. */
+static void *app_moves(aio_request *request, void *arg)
+{
+    static const struct { int status; const char *location; } bad[] = {
+        { 299, "/" }, { 400, "/" }, { 303, NULL }, { 303, "" }, { 303, "/\r\nX: y" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        aio_future *refused = aio_request_redirect(request, bad[i].status, bad[i].location);
+        if (refused) CHECK_INT(aio_future_exception(refused)->code, EINVAL);
+        aio_unref(refused);
+    }
+    int status = request->query.length ? atoi(request->query.data) : 303;
+    return aio_request_redirect(request, status, (const char *)arg);
+}
 
 struct app_reads { aio_task task; aio_request *request; const aio_json *json; };
 static AIO_CORO(app_reads)
@@ -171,6 +186,7 @@ static const struct { const char *said, *answer; } app_cases[] = {
     { APP_GET("/?x=/i"), APP_OK("12", "/ a=- b=- -1") },
     { APP_GET("/i/7"), APP_OK("20", "/i/{a:int} a=7 b=- 7") },
     { APP_GET("/i/0123456789012345678"), APP_OK("35", "/i/{a} a=0123456789012345678 b=- -1") },
+    { APP_GET("/i/012345678901234567"), APP_OK("53", "/i/{a:int} a=012345678901234567 b=- 12345678901234567") },
     { APP_GET("/i/fix"), APP_OK("17", "/i/fix a=- b=- -1") },
     { APP_GET("/i/%66ix"), APP_OK("17", "/i/fix a=- b=- -1") },
     { APP_GET("/i/a%2Fb%20c+d"), APP_OK("23", "/i/{a} a=a/b c+d b=- -1") },
@@ -192,6 +208,8 @@ static const struct { const char *said, *answer; } app_cases[] = {
     { "OPTIONS /none HTTP/1.1\r\nHost: h\r\n\r\n", APP_404 },
     { "HEAD /i/7 HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("20", "") },
     { "HEAD /head HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("16", "") },
+    { "HEAD /json HTTP/1.1\r\nHost: h\r\n\r\n", /* only of GET it is the head */
+      APP_TEXT("405 Method Not Allowed", "24", "Allow: POST, OPTIONS\r\n", "") },
     { APP_GET("/head"),
       APP_TEXT("405 Method Not Allowed", "24", "Allow: HEAD, OPTIONS\r\n", "405: Method Not Allowed\n") },
     { "BREW /any HTTP/1.1\r\nHost: h\r\n\r\n", APP_OK("15", "/any a=- b=- -1") },
@@ -213,6 +231,8 @@ static const struct { const char *said, *answer; } app_cases[] = {
       "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 38\r\n\r\n"
       "{\"status\":404,\"error\":\"no item \\\"a\\\"\"}" },
     { APP_GET("/moved"), "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\nLocation: /i/1\r\n\r\n" },
+    { APP_GET("/moved?300"), "HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\nLocation: /i/1\r\n\r\n" },
+    { APP_GET("/moved?399"), "HTTP/1.1 399 \r\nContent-Length: 0\r\nLocation: /i/1\r\n\r\n" },
     { APP_POST("application/json", "7", "{\"a\":1}"), "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n"
       "Content-Length: 9\r\n\r\n[{\"a\":1}]" },
     { APP_POST("application/json", "6", "{\"a\"1}"), "@400 Bad Request" },
@@ -223,6 +243,7 @@ static const struct { const char *said, *answer; } app_cases[] = {
     { APP_POST("application/json", "101", ""), "@413 Content Too Large" },
     { APP_POST("application/json", "9", "[]"), "@400 Bad Request" }, /* cut short */
     APP_COOKIE("aa=1; ba=2;a=3 ; a=4", "3", "3"), APP_COOKIE("b=1\r\nCookie: a=2", "3", "2"),
+    APP_COOKIE("a=1\r\nCookie: a=2", "3", "1"), /* the first of a name, wherever it stands */
     APP_COOKIE("a=\"q\"", "3", "q"), APP_COOKIE("a=\"\"", "2", ""), APP_COOKIE("a=\"", "3", "\""),
     APP_COOKIE("a=\"q", "4", "\"q"), APP_COOKIE("a=q\"", "4", "q\""), APP_COOKIE("a=", "2", ""),
     APP_COOKIE("a; \ta= \t1 \t;", "5", " \t1"), APP_COOKIE("a", "3", "-"), APP_COOKIE("b;  ", "3", "-"),
@@ -299,6 +320,8 @@ SCENARIO(app_late_calls, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
         } AIO_CATCH {
             if (self->i != LATE_READING) CAUGHT(AIO_ERUNTIME);
             else CHECK(aio_caught(self)->code != AIO_ETIMEOUT);
+            if (self->i == LATE_SENDFILE || self->i == LATE_PACKED)
+                CHECK(strstr(aio_caught(self)->message, "has ended with its handler"));
         } AIO_END_TRY;
         aio_unref(late_state.call);
         late_state.call = NULL;
@@ -525,15 +548,37 @@ SCENARIO(app_start_refused)
 
 /* ---- the access log ---- */
 
+static double app_log_seconds; /* of the last request */
+
 /* Adds to a text of 1000 bytes. */
 static void app_log(const aio_access *access, void *arg)
 {
     char *text = (char *)arg, *end = text + strlen(text);
     aio_access copy = *access;
     FILE *file = fmemopen(end, (size_t)(text + 1000 - end), "w");
-    CHECK(access->seconds >= 0 && access->seconds < 100);
+    app_log_seconds = access->seconds;
     copy.time = 784111777;
     if (file) aio_access_log_write(&copy, file), fclose(file);
+}
+
+struct app_waits { aio_task task; aio_request *request; };
+static AIO_CORO(app_waits)
+{
+    AIO_BEGIN(app_waits);
+    if (!strcmp(self->request->path.data, "/pieces")) {
+        AIO_AWAIT(aio_request_start(self->request, 200));
+        AIO_AWAIT(aio_request_chunk(self->request, "12345", 5));
+        AIO_AWAIT(aio_request_chunk(self->request, "678", 3));
+        AIO_AWAIT(aio_request_end(self->request));
+        AIO_RETURN();
+    }
+    AIO_AWAIT(aio_sleep(3));
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = "late"));
+    AIO_END;
+}
+static void *app_waits_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(app_waits, .request = request);
 }
 
 struct app_logs { aio_task task; aio_app *app; aio_server *server; struct talk *talk; char text[1000]; };
@@ -541,13 +586,27 @@ SCENARIO(app_logs, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMED
 {
     AIO_BEGIN(app_logs);
     self->app = aio_app_open(.access_log = app_log, .access_arg = self->text);
-    if (aio_app_route(self->app, "GET", "/a", app_shows, NULL)) AIO_RAISE(ENOMEM);
+    if (aio_app_route(self->app, "GET", "/a", app_shows, NULL)
+        || aio_app_route(self->app, "GET", "/{how}", app_waits_handler, NULL)) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    AIO_AWAIT(aio_sleep(60)); /* the loop's time is not that of a request */
     self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
-        .said = "GET /a?\" HTTP/1.1\r\nHost: h\r\nUser-Agent: \xff\\\"\r\n\r\nHEAD /b HTTP/1.0\r\n\r\n"));
+        .said = APP_GET("/pieces") "HEAD /pieces HTTP/1.1\r\nHost: h\r\n\r\n"
+                "GET /a?\" HTTP/1.1\r\nHost: h\r\nUser-Agent: \xff\\\"\r\n\r\nHEAD /b/c HTTP/1.0\r\n\r\n"));
     AIO_AWAIT((struct talk *)aio_ref(self->talk));
-    CHECK_STR(self->text, "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?\\\" HTTP/1.1\" 200 13 \"-\" \"\\xff\\\\\\\"\"\n"
-              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD /b HTTP/1.0\" 404 - \"-\" \"-\"\n");
+    CHECK_STR(self->text, "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /pieces HTTP/1.1\" 200 8 \"-\" \"-\"\n"
+              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD /pieces HTTP/1.1\" 200 - \"-\" \"-\"\n"
+              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /a?\\\" HTTP/1.1\" 200 13 \"-\" \"\\xff\\\\\\\"\"\n"
+              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"HEAD /b/c HTTP/1.0\" 404 - \"-\" \"-\"\n");
+    CHECK_NEAR(app_log_seconds, 0, 0.5);
+    aio_unref(self->talk);
+    self->text[0] = '\0';
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "GET /wait HTTP/1.0\r\nReferer: a\t ~\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_STR(self->text,
+              "127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /wait HTTP/1.0\" 200 4 \"a\\x09 ~\" \"-\"\n");
+    CHECK_NEAR(app_log_seconds, 3, 0.5);
     AIO_FINALLY;
         aio_unref(self->talk);
         aio_app_close(self->app);
@@ -573,11 +632,14 @@ static void *app_large(aio_request *request, void *arg)
         else code = aio_request_set_header(request, name.data, value.data);
     }
     if (code) return aio_request_fail(request, 503, NULL);
+    text[length] = '\0';
+    if (request->path.data[1] == 's') return aio_request_respond(request, status, .text = text);
     return aio_request_respond(request, status, .body = text, .length = (size_t)length, .content_type = (const char *)arg);
 }
 
 static const struct { const char *target, *accepts; bool varies, packed; } app_packs[] = {
     { "/text/1300", "gzip", true, true }, { "/text/1300", "a;q=1, GZIP ; q=0.001", true, true },
+    { "/said/1300", "gzip", true, true }, /* .text is text/plain */
     { "/text/1300", "x-gzip", true, true }, { "/text/1300", "*", true, true }, { "/text/1024", "gzip", true, true },
     { "/text/1300?ETag=W/\"a\"", "gzip", true, true }, { "/json/1300", "identity;q=0.5, gzip", true, true },
     { "/text/1300", "", true, false }, { "/text/1300", "gzip;q=0", true, false },
@@ -585,6 +647,12 @@ static const struct { const char *target, *accepts; bool varies, packed; } app_p
     { "/text/1300", "gzip;q=0.5, identity;q=0.51", true, false }, { "/text/1300", "gzip;q=x", true, false },
     { "/text/1300", "br", true, false }, { "/text/1300", "*x", true, false }, { "/text/1300", "a", true, false },
     { "/text/1300", "gzip;q=0.5, identity;q=0.5", true, true }, { "/text/1300?noise=1", "gzip", true, false },
+    { "/text/1300?status=304", "gzip", true, false }, { "/text/1300?status=304&ETag=\"a\"", "gzip", true, false },
+    { "/none/0?status=304&ETag=\"a\"", "gzip", true, false }, { "/none/0?status=304&ETag=\"b\"", "br", true, false },
+    { "/image/0?status=304&ETag=\"b\"", "gzip", false, false },
+    { "/none/0?status=304&ETag=\"b\"&Cache-Control=no-transform", "gzip", false, false },
+    { "/none/0?status=304&ETag=\"b\"&Content-Encoding=br", "gzip", false, false }, { "/none/0", "gzip", false, false },
+    { "/text/1300?status=204", "gzip", false, false },
     { "/text/1300?status=206", "gzip", false, false }, { "/text/1300?status=207", "gzip", true, true },
     { "/text/1300?status=205", "gzip", true, true },
     { "/text/1023", "gzip", false, false }, { "/image/1300", "gzip", false, false },
@@ -601,8 +669,9 @@ TEST(app_weights)
         { "gzip ;\t Q=0.123", 123, "gzip" }, { "gzip\t;q=1.000", 1000, "gzip" }, { "gzip;q=0.1239", 123, "gzip" },
         { "gzip;q=0.05", 50, "gzip" }, { "gzip;q=0.009", 9, "gzip" }, { "gzip;q=0.", 0, "gzip" }, { "a;q=0.9x", 900, "a" },
         { "gzip;q=2", 0, "gzip" }, { "gzip;q=0x5", 0, "gzip" }, { "gzip;q05", 0, "gzip" }, { "gzip;x=1", 0, "gzip" },
+        { "gzip;q:1", 0, "gzip" }, { "gzip;qq1", 0, "gzip" }, { "gzip;q 1", 0, "gzip" },
         { "gzip;q=", 0, "gzip" }, { "gzip;q", 0, "gzip" }, { "gzip;", 0, "gzip" }, { "gzip;  ", 0, "gzip" },
-        { " ;q=1", 1000, "" }, { ";q=1", 1000, "" }, { "", 1000, "" },
+        { "a;q=2.5", 0, "a" }, { " ;q=1", 1000, "" }, { ";q=1", 1000, "" }, { "", 1000, "" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         aio_text item = aio__text(rows[i].item, strlen(rows[i].item));
@@ -634,12 +703,13 @@ static void app_pack_check(const char *answer, size_t i)
 {
     const char *body = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length: ");
     aio_text text = { NULL, 0 };
-    if (!CHECK(body && length)) return;
+    if (!CHECK(body && (length || !body[4]))) return; /* what has no body has no length */
     bool packed = strstr(answer, "Content-Encoding: gzip\r\n") != NULL;
     CHECK_INT(strstr(answer, "Vary: Accept-Encoding\r\n") != NULL, app_packs[i].varies);
     CHECK_INT(packed, app_packs[i].packed);
-    if (strstr(app_packs[i].target, "ETag")) CHECK(strstr(answer, "\r\nETag: W/\"a\"\r\n")); /* a strong one becomes weak */
-    if (!packed || now.w->kind == KIND_ALLOC) return;
+    if (strstr(app_packs[i].target, "\"a\"")) CHECK(strstr(answer, "\r\nETag: W/\"a\"\r\n")); /* a strong one becomes weak */
+    if (strstr(app_packs[i].target, "\"b\"")) CHECK(strstr(answer, "\r\nETag: \"b\"\r\n")); /* or stays as it is */
+    if (!packed || !length || now.w->kind == KIND_ALLOC) return;
     CHECK_INT(aio_inflate_all(&text, body + 4, (size_t)atoi(length + 16), NULL), 0);
     CHECK_INT(text.length, atoi(strpbrk(app_packs[i].target + 1, "/") + 1));
     CHECK_INT(count_bytes(text, 'x'), text.length);
@@ -650,10 +720,11 @@ struct app_compresses { aio_task task; aio_app *app; aio_server *server; struct 
 SCENARIO(app_compresses, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, EINVAL })
 {
     static const char *const types[][2] = { { "/text/{length}", "text/plain" }, { "/image/{length}", "image/png" },
+        { "/none/{length}", NULL }, { "/said/{length}", NULL },
         { "/json/{length}", "application/problem+json; charset=utf-8" }, { "/events/{length}", "text/event-stream" } };
     AIO_BEGIN(app_compresses);
     self->app = aio_app_open(.compress = true);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (aio_app_route(self->app, "GET", types[i][0], app_large, (void *)(uintptr_t)types[i][1])) AIO_RAISE(ENOMEM);
     AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
     for (self->i = 0; self->i < sizeof app_packs / sizeof *app_packs; self->i++) {
@@ -680,7 +751,7 @@ static AIO_CORO(app_stream)
 {
     static const char *const tags[] = { "ETag", "\"a\"", NULL };
     AIO_BEGIN(app_stream);
-    AIO_AWAIT(aio_request_start(self->request, 200, .headers = tags,
+    AIO_AWAIT(aio_request_start(self->request, strstr(self->request->target.data, "304") ? 304 : 200, .headers = tags,
         .content_type = strstr(self->request->target.data, "events") ? "text/event-stream" : "text/plain",
         .compress = strstr(self->request->target.data, "asked") != NULL,
         .length = strstr(self->request->target.data, "known") ? 9 : 0,
@@ -689,14 +760,23 @@ static AIO_CORO(app_stream)
         snprintf(self->said, sizeof self->said, "%d,\n", self->i);
         AIO_AWAIT(aio_request_chunk(self->request, self->said, 3));
     }
+    AIO_TRY {
+        AIO_AWAIT(aio_request_chunk(self->request, NULL, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
     aio_text te;
     te = aio_headers_get(&self->request->headers, "TE");
     int code, expected;
     code = aio_request_set_trailer(self->request, "check", "\"1\"");
-    expected = !te.data || strstr(self->request->target.data, "known") || !self->request->version ? ENOTSUP
+    bool whole;
+    whole = strstr(self->request->target.data, "known") || aio_request_status(self->request) == 304;
+    expected = !te.data || whole || !self->request->version ? ENOTSUP
         : strstr(self->request->target.data, "bare") ? EINVAL : 0;
     if (now.w->kind != KIND_ALLOC) CHECK_INT(code, expected);
     CHECK_INT(aio_request_set_trailer(self->request, "None", "1"), expected ? expected : EINVAL);
+    CHECK_STR(aio_request_param(self->request, "a").data, self->request->path.data + 1);
     CHECK_INT(aio_request_set_trailer(self->request, "Check", "a\nb"), EINVAL);
     AIO_AWAIT(aio_request_end(self->request));
     CHECK_INT(aio_request_set_trailer(self->request, "Check", "2"), AIO_ERUNTIME);
@@ -719,6 +799,7 @@ static const struct { const char *target, *version, *fields; bool packed; const 
     { "/s", "1.0", "TE: trailers\r\n", false, "\r\nConnection: close\r\n", "0,\n1,\n2,\n" },
     { "/s", "1.0", "Accept-Encoding: gzip\r\n", true, "\r\nETag: W/\"a\"\r\n", "" },
     { "/events", "1.1", "Accept-Encoding: gzip\r\n", false, "\r\nETag: \"a\"\r\n", "\r\n0\r\n\r\n" },
+    { "/304", "1.1", "Accept-Encoding: gzip\r\n", false, "HTTP/1.1 304 Not Modified\r\n", "\r\nETag: \"a\"\r\n\r\n" },
     { "/events/asked", "1.1", "Accept-Encoding: gzip\r\n", true, "\r\nVary: Accept-Encoding\r\n", "\r\n0\r\n\r\n" },
 };
 
@@ -753,8 +834,8 @@ static void app_stream_check(aio_text answer, size_t i)
     aio_text text = { NULL, 0 };
     if (!app_streams[i].packed) text = aio__text(body + 4, length);
     else CHECK_INT(aio_inflate_all(&text, body + 4, length, NULL), 0);
-    CHECK_INT(text.length, 9);
-    CHECK(text.data && !memcmp(text.data, "0,\n1,\n2,\n", 9));
+    if (strstr(app_streams[i].target, "304")) CHECK_INT(text.length, 0);
+    else CHECK_BYTES(text.data, text.length, "0,\n1,\n2,\n");
     if (app_streams[i].packed) aio_text_clear(&text);
 }
 
@@ -784,6 +865,71 @@ SCENARIO(app_streamed, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ET
     AIO_END;
 }
 
+/* An answer that was to be compressed, and for which memory ends on the way, further with each request; the program
+ * answers otherwise then. */
+static long app_scarce_at; /* 0: it has sufficed */
+struct app_scarce { aio_task task; aio_request *request; aio_future *answer; bool streams; };
+static AIO_CORO(app_scarce)
+{
+    static char text[1300];
+    AIO_BEGIN(app_scarce);
+    self->streams = !strcmp(self->request->path.data, "/streams");
+    memset(text, 'x', sizeof text);
+    seam.fired = false;
+    seam.fail_alloc = seam.allocations + app_scarce_at;
+    self->answer = self->streams ? aio_request_start(self->request, 200, .content_type = "text/plain")
+        : aio_request_respond(self->request, 200, .body = text, .length = sizeof text, .content_type = "text/plain");
+    seam.fail_alloc = 0;
+    app_scarce_at = seam.fired ? app_scarce_at + 1 : 0;
+    if (!self->answer) AIO_RAISE(ENOMEM);
+    AIO_TRY {
+        AIO_AWAIT(self->answer);
+        if (self->streams) AIO_AWAIT(aio_request_end(self->request));
+    } AIO_CATCH_CODE(ENOMEM) {
+        AIO_AWAIT(aio_request_respond(self->request, 503, .text = "later"));
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *app_scarce_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(app_scarce, .request = request);
+}
+
+/* No answer says that it is compressed and is not. */
+struct app_uncompressed { aio_task task; aio_app *app; aio_server *server; struct talk *talk; int i, later; };
+SCENARIO(app_uncompressed, /* memory ends by its own count */ .skip = KIND_ALLOC | KIND_CALL | KIND_SLICE | KIND_CANCEL)
+{
+    AIO_BEGIN(app_uncompressed);
+    self->app = aio_app_open(.compress = true);
+    if (aio_app_route(self->app, "GET", "/{how}", app_scarce_handler, NULL)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->server, aio_start_app(self->app, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) {
+        self->later = 0;
+        for (app_scarce_at = 1; app_scarce_at;) {
+            self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->i
+                ? "GET /streams HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n"
+                : "GET /whole HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n"));
+            AIO_AWAIT((struct talk *)aio_ref(self->talk));
+            bool says, packed, refused;
+            says = strstr(self->talk->answer, "Content-Encoding: gzip\r\n") != NULL;
+            packed = strstr(self->talk->answer, "\x1f\x8b") != NULL;
+            refused = !strncmp(self->talk->answer, "HTTP/1.1 503 ", 13);
+            ALWAYS(says == packed);
+            if (refused) ALWAYS(!strcmp(strstr(self->talk->answer, "\r\n\r\n"), "\r\n\r\nlater"));
+            self->later += refused;
+            if (!app_scarce_at) ALWAYS(says && !refused);
+            aio_unref(self->talk);
+            self->talk = NULL;
+        }
+        ALWAYS(self->later >= 3); /* for the state of the compression, its field, the head */
+    }
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        aio_app_close(self->app);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A file without a name. */
 static int app_file(const char *text)
 {
@@ -806,6 +952,8 @@ static AIO_CORO(app_flush)
     self->file = app_file("..second");
     AIO_AWAIT(self->sent, aio_request_sendfile(self->request, self->file, 2, 6));
     CHECK_INT(self->sent, 6);
+    AIO_AWAIT(self->sent, aio_request_sendfile(self->request, self->file, 2, 1));
+    CHECK_INT(self->sent, 1);
     AIO_TRY {
         AIO_AWAIT(aio_request_sendfile(self->request, self->file, 2, 7)); /* there is one byte less */
         UNREACHED();
@@ -847,7 +995,7 @@ SCENARIO(app_flushes, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETI
         memcpy(self->all + self->n, self->text.data, self->text.length);
         self->n += self->text.length;
     }
-    CHECK_STR(self->all, "first secondsecond");
+    CHECK_STR(self->all, "first secondssecond");
     AIO_FINALLY;
         aio_event_set(&app_go);
         aio_response_release(self->response);

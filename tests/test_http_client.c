@@ -455,7 +455,7 @@ cut_rows[] = {
     { "HTTP/1.1 204 N\r\n\r\n", "\n", "", 1, false, 0, NULL },
 };
 struct client_cuts { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text; char url[60];
-    char gave[80]; const struct cut_row *row; size_t i, got; };
+    char gave[80]; const struct cut_row *row; size_t i, got, wrong; };
 static aio_text_task *cut_next(const struct client_cuts *self)
 {
     if (self->row->some) return aio_response_read_some(self->r, self->row->n);
@@ -475,6 +475,12 @@ SCENARIO(client_cuts, .may = CLIENT_MAY)
         self->got = 0;
         self->gave[0] = '\0';
         AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        for (self->wrong = 0; self->wrong < 2; self->wrong++) {
+            AIO_TRY {
+                AIO_AWAIT(self->text, aio_response_readuntil(self->r, self->wrong ? NULL : "x", self->wrong));
+                UNREACHED();
+            } AIO_CATCH_CODE(EINVAL) CHECK(strstr(aio_caught(self)->message, "an empty separator")); AIO_END_TRY;
+        }
         AIO_TRY {
             AIO_ASYNC_FOR(self->text, cut_next(self)) {
                 size_t used = strlen(self->gave);
@@ -1080,6 +1086,12 @@ SCENARIO(client_produces, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTE
             CHECK_INT(rows[self->i].code, 0);
             CHECK_BYTES(self->text.data, self->text.length, rows[self->i].body);
             CHECK_INT(aio_session_idle(self->session), 1);
+            /* with each chunk's line and end, and the last one */
+            size_t n, pieces;
+            n = strlen(rows[self->i].text);
+            pieces = (n + rows[self->i].step - 1) / rows[self->i].step;
+            CHECK_INT(aio_response_bytes_sent(self->r) - aio_response_request_head(self->r).length,
+                      rows[self->i].length ? n : n + 5 * pieces + 5);
         } AIO_CATCH {
             CAUGHT(rows[self->i].code);
             CHECK(strstr(aio_caught(self)->message, "POST http://127.0.0.1"));
@@ -1152,7 +1164,7 @@ SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
 
 /* A program that has closed its standard input: a file's descriptor is then 0. */
 struct client_sends_file_zero { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
-    char url[60], path[40]; int fd, kept; };
+    char url[60], path[40]; int fd, kept, i; };
 SCENARIO(client_sends_file_zero, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL /* 0 has to come back each time */)
 {
     AIO_BEGIN(client_sends_file_zero);
@@ -1167,10 +1179,15 @@ SCENARIO(client_sends_file_zero, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL /*
     AIO_AWAIT(self->text, aio_response_read(self->r)); /* there is a connection now */
     aio_response_release(self->r);
     self->r = NULL;
-    close(0);
-    AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = self->path));
-    AIO_AWAIT(self->text, aio_response_read(self->r));
-    CHECK_BYTES(self->text.data, self->text.length, "a file's bytes");
+    for (; self->i < 3; self->i++) { /* as it is, compressed, in chunks */
+        close(0);
+        AIO_AWAIT(self->r, aio_session_put(self->session, self->url, .file = self->path,
+                                           .compress = self->i == 1 ? AIO_CODING_GZIP : 0, .chunked = self->i == 2));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, "a file's bytes");
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
     AIO_FINALLY;
         if (self->fd > 0) close(self->fd);
         unlink(self->path);
@@ -1442,6 +1459,157 @@ SCENARIO(client_reads_later, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT,
     AIO_END;
 }
 
+/* A read of the body that was given up does not end the connection: the next one has all of it. */
+struct client_read_given_up { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    int i; char url[60]; };
+SCENARIO(client_read_given_up, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD })
+{
+    AIO_BEGIN(client_read_given_up);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)three_pieces, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_wait_for(aio_response_read(self->r), 0.3));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ETIMEOUT);
+        } AIO_END_TRY;
+        CHECK_INT(aio_session_busy(self->session), 1);
+    }
+    AIO_AWAIT(self->text, aio_response_read(self->r));
+    CHECK_BYTES(self->text.data, self->text.length, "helloworld");
+    CHECK_INT(aio_session_idle(self->session), 1);
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What goes up after the answer has begun does not lead back to the wait for it. */
+struct client_sent_after_answer { aio_task task; aio_server *server; aio_session *session; aio_response *r;
+    aio_text text; struct pieces from; char url[60]; };
+SCENARIO(client_sent_after_answer, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED,
+                                            AIO_EPAYLOAD })
+{
+    AIO_BEGIN(client_sent_after_answer);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)early_answer, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    self->from.text = "abc";
+    self->from.step = 3;
+    self->from.delay = 2;
+    AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .sock_read = 5 },
+                                        .producer = { pieces_next, NULL, &self->from, 0 }));
+    CHECK_INT(self->from.at, 0);
+    AIO_AWAIT(aio_sleep(10));
+    CHECK_INT(self->from.at, 3);
+    CHECK_INT(aio_session_busy(self->session), 1);
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+        CHECK_STR(aio_caught(self)->phase, "body");
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Between two reads nobody is cancelled: that the total of a request has passed, or its session was closed, is what the
+ * next read says. */
+struct client_between_reads { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    struct pieces from; size_t count; int i; char url[60]; };
+SCENARIO(client_between_reads, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD,
+                                        AIO_ERUNTIME })
+{
+    AIO_BEGIN(client_between_reads);
+    AIO_AWAIT(self->server, aio_start_server(says_early_handler, (void *)(uintptr_t)three_pieces, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open();
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 2; self->i++) {
+        memset(&self->from, 0, sizeof self->from);
+        self->from.stuck = true;
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .timeout = { .total = 5 },
+                                            .producer = { pieces_next, NULL, &self->from, 0 }));
+        for (self->count = 0; self->count < 5; self->count += self->text.length)
+            AIO_AWAIT(self->text, aio_response_read_chunk(self->r));
+        if (self->i == 0) AIO_AWAIT(aio_sleep(8));
+        else AIO_AWAIT(aio_session_close(self->session));
+        if (self->i == 1) self->session = NULL;
+        CHECK(self->from.ended);
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_response_read(self->r));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(self->i == 0 ? AIO_ETIMEOUT : AIO_ERUNTIME);
+            CHECK(strstr(aio_caught(self)->message, self->i == 0 ? "`total` is 5 s" : "the session was closed"));
+        } AIO_END_TRY;
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A session that closes ends an upload that stands in its producer, before an answer and after it. */
+struct client_upload_closed { aio_task task; aio_server *servers[2]; aio_session *session; aio_response_task *post;
+    aio_future *closed; struct pieces from; int i; char url[60]; };
+SCENARIO(client_upload_closed, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT, AIO_EDISCONNECTED, AIO_EPAYLOAD,
+                                        AIO_ERUNTIME })
+{
+    static const char *const nothing[] = { NULL };
+    AIO_BEGIN(client_upload_closed);
+    for (self->i = 0; self->i < 2; self->i++) {
+        memset(&self->from, 0, sizeof self->from);
+        self->from.stuck = true;
+        AIO_AWAIT(self->servers[self->i], aio_start_server(says_early_handler,
+            (void *)(uintptr_t)(self->i ? early_answer : nothing), "127.0.0.1", 0));
+        snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->servers[self->i]));
+        REQUIRE(self->session = aio_session_open());
+        self->post = aio_create_task(aio_session_post(self->session, self->url, .timeout = { .total = AIO_UNLIMITED },
+                                                      .producer = { pieces_next, NULL, &self->from, 0 }));
+        REQUIRE(self->post);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(self->from.asked, 1);
+        CHECK_INT(aio_future_done(self->post), self->i);
+        CHECK(!self->from.ended);
+        self->closed = aio_session_close(self->session);
+        self->session = NULL;
+        AIO_AWAIT(self->closed);
+        CHECK(self->from.ended);
+        AIO_AWAIT(aio_sleep(0));
+        REQUIRE(aio_future_done(self->post));
+        if (self->i) aio_response_release(self->post->result);
+        else CHECK_INT(aio_future_exception(self->post)->code, AIO_ERUNTIME);
+        aio_unref(self->post);
+        self->post = NULL;
+    }
+    AIO_FINALLY;
+        if (self->post && aio_future_done(self->post) && !aio_future_exception(self->post))
+            aio_response_release(self->post->result);
+        else if (self->post) aio_task_cancel(self->post);
+        aio_unref(self->post);
+        AIO_AWAIT(aio_session_close(self->session));
+        for (self->i = 0; self->i < 2; self->i++) {
+            aio_server_abort_clients(self->servers[self->i]);
+            if (self->servers[self->i]) AIO_AWAIT(aio_server_wait_closed(self->servers[self->i]));
+        }
+    AIO_END;
+}
+
 /* A kept connection that dies under the second request: it is made again if its body can be, and is the same. */
 static int forgetful_served;
 struct forgetful { aio_task task; aio_stream *stream; aio_text text; int i; };
@@ -1515,6 +1683,91 @@ SCENARIO(client_rewinds, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED
 
 static int client_code(aio_loop *loop, void *awaitable) { return aio_loop_run_until_complete(loop, awaitable, NULL); }
 
+/* A head grows, at each of its bytes, or is none: without memory nothing of it is sent. */
+struct head_row {
+    const char *method, *url, *headers, *cookies, *proxy, *type, *jar;
+    aio_auth auth;
+    int version;
+    bool expects, closes;
+};
+static const struct head_row head_rows[] = {
+    { .method = "GET", .url = "http://a.test/a/path?and=a+query" },
+    { .method = "POST", .url = "http://a.test:81/", .headers = "X-A\0b\0Connection\0close", .type = "text/plain",
+      .expects = true },
+    { .method = "GET", .url = "http://[::1]/", .version = AIO_HTTP_1_0 },
+    { .method = "GET", .url = "http://a.test/", .cookies = "a\0b\0c\0d", .jar = "e=f" },
+    { .method = "GET", .url = "http://a.test/", .jar = "e=f; Max-Age=9" },
+    { .method = "GET", .url = "http://us%20er:pass@a.test/", .closes = true },
+    { .method = "GET", .url = "http://a.test/", .proxy = "http://u:p@p.test" },
+    { .method = "CONNECT", .url = "http://a.test/" },
+    { .method = "PUT", .url = "http://a.test/", .auth = { .bearer = "token" } },
+    { .method = "GET", .url = "http://a.test/", .auth = { .user = "user", .password = "pass" } },
+};
+
+static void head_set(struct aio__requesting *f, const struct head_row *row)
+{
+    f->method = row->method;
+    f->url = row->url;
+    f->headers = row->headers;
+    f->header_count = row->headers ? 2 : 0;
+    f->given = row->headers != NULL;
+    f->cookies = row->cookies;
+    f->cookie_count = row->cookies ? 2 : 0;
+    f->proxy = row->proxy;
+    f->content_type = row->type;
+    f->data = row->type ? aio__text("the body", 8) : aio__text(NULL, 0);
+    f->auth = row->auth;
+    f->version = row->version;
+    f->expects = row->expects;
+}
+
+/* The head again, in a buffer of this many bytes, with each of its allocations failing in turn. */
+static void head_grows(aio__exchange *x, const struct aio__requesting *f, aio_text whole, size_t room)
+{
+    bool written = false;
+    for (long n = 1; !written && n < 20; n++) {
+        aio__free(x->out.data);
+        memset(&x->out, 0, sizeof x->out);
+        x->out.data = (char *)aio__malloc(room);
+        x->out.capacity = room;
+        seam.fail_alloc = seam.allocations + n;
+        written = aio__request_head(x, f);
+        if (!CHECK_INT(!written, seam.touched != 0)) printf("# %s: %zu, %ld\n", f->url, room, n);
+        seam.fail_alloc = seam.touched = 0;
+    }
+    CHECK(written);
+    CHECK_BYTES(x->out.data, x->out.end, whole.data, whole.length);
+}
+
+TEST(client_head_without_memory)
+{
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (size_t i = 0; i < sizeof head_rows / sizeof *head_rows; i++) {
+        const struct head_row *row = &head_rows[i];
+        const char *reason;
+        struct aio__requesting f;
+        memset((void *)&f, 0, sizeof f);
+        aio_cookie_jar *jar = row->jar ? aio_cookie_jar_open() : NULL;
+        f.session = aio_session_open(.cookie_jar = jar, .force_close = row->closes);
+        aio__operation *op = aio__operation_open(f.session);
+        aio__reply *r = aio__reply_open(op);
+        head_set(&f, row);
+        if (CHECK_INT(aio__exchange_prepare(&r->x, &f, &reason), 0)) {
+            if (jar) CHECK_INT(aio_cookie_jar_update(jar, &r->x.url, row->jar, strlen(row->jar), NULL), 0);
+            CHECK(aio__request_head(&r->x, &f));
+            aio_text whole = aio__text(aio__strndup(r->x.out.data, r->x.out.end), r->x.out.end);
+            for (size_t room = 1; room < whole.length; room++) head_grows(&r->x, &f, whole, room);
+            aio_text_clear(&whole);
+        }
+        aio__reply_unref(r);
+        aio__operation_unref(op);
+        CHECK_INT(client_code(loop, aio_session_close(f.session)), 0);
+        aio_cookie_jar_unref(jar);
+    }
+    aio_loop_free(loop);
+}
+
 TEST(client_bad_arguments)
 {
     static const char *const odd[] = { "X-A", NULL }, *const split[] = { "X-A", "a\r\nB: c", NULL },
@@ -1548,6 +1801,7 @@ TEST(client_bad_arguments)
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .total = NAN })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_get(s, "http://x/", .timeout = { .sock_read = -3 })), EINVAL);
     CHECK_INT(client_code(loop, aio_session_request(s, "GET /", "http://x/")), EINVAL);
+    CHECK_INT(client_code(loop, aio_session_request(s, "A2345678901234567890123456789012", "http://x/")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .data_length = 3)), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .json_text = "1", .file = "/tmp/x")), EINVAL);
     CHECK_INT(client_code(loop, aio_session_post(s, "http://x/", .fd = 3, .file = "/tmp/x")), EINVAL);
@@ -1592,6 +1846,7 @@ SCENARIO(client_session_limits, .may = CLIENT_MAY)
         self->r = NULL;
     }
     CHECK_INT(aio_session_busy(self->session), 0);
+    CHECK_INT(self->session->connector->origin_count, 0); /* with its last connection an origin is forgotten */
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
@@ -1729,5 +1984,306 @@ TEST(client_loop_ends_first)
     aio_set_event_loop(loop);
     CHECK(aio_session_open(.limit = 1)); /* nobody closes it: it goes with its loop */
     CHECK_INT(client_code(loop, aio_response_raise_for_status(NULL)), EINVAL);
+    aio_loop_free(loop);
+}
+
+/* Each option that is refused, and why. */
+static int options_why(aio_loop *loop, aio_session *s, const aio_request_options *how, const char *why)
+{
+    char wanted[200];
+    aio_future *f = (aio_future *)(void *)aio_session_request_with(s, "PUT", "http://x/", how);
+    snprintf(wanted, sizeof wanted, "PUT http://x/: %s", why);
+    if (!CHECK(f)) return 0;
+    aio_ref(f);
+    int code = client_code(loop, f);
+    if (code) CHECK_STR(aio_future_exception(f)->message, wanted);
+    aio_unref(f);
+    return code;
+}
+TEST(client_options_refused)
+{
+    static const char *const odd[] = { "a", "1", "b", NULL }, *const hosts[] = { "Host", "a", "host", "b", NULL },
+        *const authorization[] = { "authorization", "x", NULL }, *const cookie[] = { "COOKIE", "a=b", NULL },
+        *const good[] = { "a", "b", NULL }, *const coded[] = { "content-encoding", "gzip", NULL };
+    const struct { aio_request_options how; const char *why; } rows[] = {
+        { { .headers = hosts }, "there is more than one Host" },
+        { { .params = odd }, "params has a name without a value" },
+        { { .data_length = 3 }, "no data, but a data_length" },
+        { { .version = 12 }, "the version is neither AIO_HTTP_1_0 nor AIO_HTTP_1_1" },
+        { { .request_target = "" }, "request_target is empty, or has a space or a control character, at byte 0" },
+        { { .request_target = "*\x7f" }, "request_target is empty, or has a space or a control character, at byte 1" },
+        { { .form = odd }, "form has a name without a value" },
+        { { .fd = -1 }, "fd or the producer's length is negative" },
+        { { .producer = { .length = -1 } }, "fd or the producer's length is negative" },
+        { { .max_redirects = -1 }, "max_redirects is negative" },
+        { { .auth = { .user = "a", .bearer = "b" } }, "auth has more than one of user, bearer and digest" },
+        { { .auth = { .bearer = "b" }, .headers = authorization }, "auth and an Authorization exclude each other" },
+        { { .auth = { .user = "b" }, .headers = authorization }, "auth and an Authorization exclude each other" },
+        { { .cookies = good, .headers = cookie }, "cookies and a Cookie exclude each other" },
+        { { .compress = AIO_CODING_RAW }, "compress is neither AIO_CODING_GZIP nor AIO_CODING_ZLIB" },
+        { { .compress = AIO_CODING_ZLIB, .headers = coded }, "compress and a Content-Encoding exclude each other" },
+        { { .timeout = { .total = -3 } }, "a timeout is not valid" },
+        { { .timeout = { .connect = -3 } }, "a timeout is not valid" },
+        { { .timeout = { .sock_connect = -3 } }, "a timeout is not valid" },
+        { { .timeout = { .sock_read = -3 } }, "a timeout is not valid" },
+        { { .expect100_timeout = -3 }, "a timeout is not valid" },
+        { { .retry = { .attempts = -1 } }, "a number of retry is not valid" },
+        { { .tls = { .server = true } }, "the TLS settings are a server's" },
+    };
+    const aio_json *json = (const aio_json *)(const void *)rows;
+    const aio_request_options bodies[] = { { .data = "x" }, { .json = json }, { .json_text = "1" }, { .form = good },
+        { .form_data = (aio_form *)(uintptr_t)rows }, { .file = "/x" }, { .fd = 3 },
+        { .producer = { .next = pieces_next } } };
+    enum { BODIES = sizeof bodies / sizeof *bodies };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *s = aio_session_open();
+    for (size_t i = 0; s && i < sizeof rows / sizeof *rows; i++)
+        if (!CHECK_INT(options_why(loop, s, &rows[i].how, rows[i].why), EINVAL)) printf("# row %d\n", (int)i);
+    for (int i = 0; s && i < BODIES * BODIES; i++) {
+        aio_request_options two = bodies[i / BODIES], one = bodies[i % BODIES];
+        if (i / BODIES == i % BODIES) continue;
+        if (one.data) two.data = one.data;
+        if (one.json) two.json = one.json;
+        if (one.json_text) two.json_text = one.json_text;
+        if (one.form) two.form = one.form;
+        if (one.form_data) two.form_data = one.form_data;
+        if (one.file) two.file = one.file;
+        if (one.fd) two.fd = one.fd;
+        if (one.producer.next) two.producer = one.producer;
+        CHECK_INT(options_why(loop, s, &two, "data, json, json_text, form, form_data, file, fd and producer exclude "
+                                             "each other"), EINVAL);
+    }
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_loop_free(loop);
+}
+
+/* A session has what it was given, or there is none: an option that is refused is EINVAL. */
+TEST(client_session_options_refused)
+{
+    static const char *const odd[] = { "a", NULL }, *const hosts[] = { "Host", "a", "host", "b", NULL };
+    const aio_session_options rows[] = {
+        { .headers = odd }, { .headers = hosts }, { .proxy_headers = odd }, { .timeout = { .total = -3 } },
+        { .timeout = { .connect = -3 } }, { .timeout = { .sock_connect = -3 } }, { .timeout = { .sock_read = -3 } },
+        { .retry = { .attempts = -1 } }, { .max_redirects = -1 }, { .max_line_size = -1 }, { .max_field_size = -1 },
+        { .max_headers = -1 }, { .version = 12 }, { .limit = -2 }, { .limit_per_host = -2 },
+        { .keepalive_timeout = -3 }, { .happy_eyeballs_delay = -3 }, { .ttl_dns_cache = -3 },
+        { .tls = { .server = true } },
+    };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        errno = 0;
+        if (!CHECK(!aio_session_open_with(&rows[i]) && errno == EINVAL)) printf("# row %d\n", (int)i);
+    }
+    aio_loop_free(loop);
+}
+
+static void *options_middleware(aio_client_request *request, void *arg)
+{
+    (void)arg;
+    return aio_client_request_next(request);
+}
+/* Memory that ends without a word of its own. */
+static void *options_malloc(size_t size)
+{
+    int before_it = errno;
+    void *memory = seam_malloc(size);
+    if (!memory) errno = before_it;
+    return memory;
+}
+/* Without memory there is neither a session nor a connector, wherever it ends: ENOMEM says so. */
+TEST(client_session_without_memory)
+{
+    static const char *const pairs[] = { "X-A", "b", NULL }, *const left_out[] = { "Accept", NULL },
+        *const cookies[] = { "c", "d", NULL }, *const to[] = { "a:1", "b:2", NULL };
+    static const aio_middleware list[] = { { options_middleware, NULL }, { NULL, NULL } };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio__os.malloc = options_malloc;
+    for (int what = 0; what < 3; what++) {
+        long n = 0;
+        void *made = NULL;
+        while (!made && ++n < 100) {
+            seam.fail_alloc = seam.allocations + n;
+            errno = 0;
+            if (what == 2)
+                made = aio_connector_open(.local_host = "127.0.0.1", .unix_path = "/x", .connect_to = to);
+            else if (what == 1)
+                made = aio_session_open(.base_url = "http://a.test/", .headers = pairs, .proxy_headers = pairs,
+                    .skip_auto_headers = left_out, .cookies = cookies, .proxy = "http://p.test", .middlewares = list,
+                    .auth = { .user = "u", .password = "p" }, .local_host = "127.0.0.1");
+            else
+                made = aio_session_open();
+            int code = errno;
+            seam.fail_alloc = seam.touched = 0;
+            if (!made) CHECK_INT(code, ENOMEM);
+        }
+        CHECK(n > (what ? 5 : 1) && n < 100);
+        if (what == 2) aio_connector_unref((aio_connector *)made);
+        else CHECK_INT(client_code(loop, aio_session_close((aio_session *)made)), 0);
+    }
+    aio__os.malloc = seam_malloc;
+    aio_loop_free(loop);
+}
+
+/* What a request's connection is opened with: all that session, connector and request say of it. */
+TEST(client_connects_as_told)
+{
+    static const char *const pairs[] = { "X-A", "b", NULL }, *const to[] = { "a.test:", "127.0.0.1:9", NULL };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_connector *c = aio_connector_open(.family = AF_INET6, .local_host = "::1", .local_port = 99,
+        .deny_private = true, .happy_eyeballs_delay = 3, .socket = { .keepalive_idle = 7 }, .connect_to = to);
+    aio_session *s = aio_session_open(.connector = c, .read_bufsize = 1000, .proxy_headers = pairs);
+    if (!CHECK(c && s)) return;
+    for (int proxied = 0; proxied < 2; proxied++) {
+        const char *reason = "";
+        struct aio__requesting f;
+        memset((void *)&f, 0, sizeof f);
+        f.session = s;
+        f.method = "GET";
+        f.url = "http://a.test/";
+        f.proxy = proxied ? "socks5://p.test" : NULL;
+        aio__operation *op = aio__operation_open(s);
+        aio__reply *r = aio__reply_open(op);
+        op->limits[AIO__TIMEOUT_SOCK_CONNECT] = INT64_C(2000000000);
+        if (CHECK_INT(aio__exchange_prepare(&r->x, &f, &reason), 0)) {
+            struct aio__connect *made = (struct aio__connect *)(void *)aio__exchange_connect(&r->x);
+            const aio_connect_options *o = &made->options;
+            CHECK_STR(made->host, "127.0.0.1"); /* and a proxy is asked for that */
+            CHECK_INT(made->port, 9);
+            CHECK_STR(made->name, "a.test");
+            CHECK(!o->tls && !o->tls_context && !o->proxy_tls_context && !o->proxy_digest);
+            CHECK_INT(made->allowed, INT64_C(2000000000));
+            CHECK_INT(made->delay, INT64_C(3000000000));
+            CHECK_NEAR(o->connect_timeout, 2, 0.001);
+            CHECK_NEAR(o->proxy_timeout, 2, 0.001);
+            CHECK_INT(o->limit, 1000);
+            CHECK_INT(o->family, AF_INET6);
+            CHECK_STR(o->local_host, "::1");
+            CHECK_INT(o->local_port, 99);
+            CHECK_INT(o->socket.keepalive_idle, 7);
+            CHECK(o->deny_private && o->resolver == aio__connector_options(c)->resolver);
+            CHECK_STR(o->proxy, proxied ? "socks5://p.test" : NULL);
+            CHECK(o->proxy_headers && !strcmp(o->proxy_headers[0], "X-A"));
+            CHECK_PTR(made->phases, &op->phases);
+            made->task.future.state = AIO__DONE; /* it is not awaited */
+            aio_unref(made);
+        }
+        aio__reply_unref(r);
+        aio__operation_unref(op);
+    }
+    CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+    aio_connector_unref(c);
+    aio_loop_free(loop);
+}
+
+/* The whole head of a request, and what is made of the fields that it is given. */
+struct head_case {
+    struct aio__requesting f;
+    const char *jar, *head; /* from the first line's end on */
+    bool closes, upgrades, expects, secret, credited;
+};
+#define HEAD_ACCEPT "Accept: */*\r\n"
+#define HEAD_AGENT "User-Agent: aio.h\r\n"
+#define HEAD_CODINGS "Accept-Encoding: gzip, deflate\r\n"
+#define HEAD_AUTO HEAD_ACCEPT HEAD_AGENT HEAD_CODINGS
+#define HEAD_TYPE "Content-Type: t/u\r\n"
+#define HEAD_FIELDS(count_, list) .headers = list, .header_count = (count_), .given = true
+#define HEAD_BODY .content_type = "t/u", .data = { "body", 4 }
+static struct head_case head_cases[] = {
+    { .head = HEAD_AUTO },
+    { .f = { HEAD_FIELDS(2, "Connection\0Close\0X\0close") }, .head = "Connection: Close\r\nX: close\r\n" HEAD_AUTO,
+      .closes = true },
+    { .f = { HEAD_FIELDS(2, "Connection\0x\0X\0close") }, .head = "Connection: x\r\nX: close\r\n" HEAD_AUTO },
+    { .f = { HEAD_FIELDS(1, "upgrade\0x") }, .head = "upgrade: x\r\n" HEAD_AUTO, .upgrades = true },
+    { .f = { HEAD_FIELDS(1, "Authorization\0x") }, .head = "Authorization: x\r\n" HEAD_AUTO,
+      .secret = true, .credited = true },
+    { .f = { HEAD_FIELDS(1, "Cookie\0x") }, .head = "Cookie: x\r\n" HEAD_AUTO, .secret = true },
+    { .f = { HEAD_FIELDS(1, "cookie\0x") }, .jar = "a=1", .head = "cookie: x\r\n" HEAD_AUTO, .secret = true },
+    { .f = { HEAD_FIELDS(1, "Content-Language\0x") }, .head = "Content-Language: x\r\n" HEAD_AUTO },
+    { .f = { HEAD_FIELDS(1, "Proxy-Authorization\0x") }, .head = HEAD_AUTO },
+    { .f = { HEAD_FIELDS(1, "Proxy-Authorization\0x"), .proxy = "http://p.test" },
+      .head = "Proxy-Authorization: x\r\n" HEAD_AUTO, .secret = true },
+    { .f = { HEAD_FIELDS(2, "Expect\0x\0X\000100-continue"), HEAD_BODY, .method = "PUT" },
+      .head = "Expect: x\r\nX: 100-continue\r\n" HEAD_AUTO HEAD_TYPE "Content-Length: 4\r\n" },
+    { .f = { HEAD_FIELDS(1, "Expect\000100-Continue"), HEAD_BODY, .method = "PUT", .expects = true },
+      .head = "Expect: 100-Continue\r\n" HEAD_AUTO HEAD_TYPE "Content-Length: 4\r\n", .expects = true },
+    { .f = { HEAD_FIELDS(1, "Expect\000100-continue") }, .head = "Expect: 100-continue\r\n" HEAD_AUTO },
+    { .f = { HEAD_BODY, .expects = true },
+      .head = HEAD_AUTO HEAD_TYPE "Expect: 100-continue\r\nContent-Length: 4\r\n", .expects = true },
+    { .f = { .method = "POST", .expects = true }, .head = HEAD_AUTO "Content-Length: 0\r\n" },
+    { .f = { .method = "PATCH" }, .head = HEAD_AUTO "Content-Length: 0\r\n" },
+    { .f = { .method = "DELETE" }, .head = HEAD_AUTO },
+    { .f = { .method = "POSTS" }, .head = HEAD_AUTO },
+    { .f = { .method = "CONNECT" }, .head = HEAD_AUTO, .upgrades = true },
+    { .f = { .content_type = "t/u" }, .head = HEAD_AUTO HEAD_TYPE "Content-Length: 0\r\n" },
+    { .f = { .method = "PUT", .skipped = "content-LENGTH", .skip_count = 1 }, .head = HEAD_AUTO },
+    { .f = { .method = "PUT", .skipped = "content-LENGTH", .skip_count = 1, HEAD_BODY },
+      .head = HEAD_AUTO HEAD_TYPE "Content-Length: 4\r\n" },
+    { .f = { .skipped = "x\0accept\0user-agent", .skip_count = 3 }, .head = HEAD_CODINGS },
+    { .f = { HEAD_FIELDS(1, "accept\0x") }, .head = "accept: x\r\n" HEAD_AGENT HEAD_CODINGS },
+    { .f = { HEAD_FIELDS(1, "range\0x") }, .head = "range: x\r\n" HEAD_ACCEPT HEAD_AGENT },
+    { .f = { .version = AIO_HTTP_1_0 }, .head = HEAD_AUTO "Connection: keep-alive\r\n" },
+    { .f = { HEAD_FIELDS(1, "connection\0close"), .version = AIO_HTTP_1_0 },
+      .head = "connection: close\r\n" HEAD_AUTO, .closes = true },
+    { .f = { HEAD_FIELDS(3, "Content-Type\0a\0X-Content\0b\0Contents-a\0c"), .bare = true },
+      .head = "X-Content: b\r\nContents-a: c\r\n" HEAD_AUTO },
+    { .f = { HEAD_FIELDS(4, "Cookie\0a\0host\0b\0authorization\0c\0X\0d"), .foreign = true },
+      .head = "X: d\r\n" HEAD_AUTO },
+    { .f = { HEAD_FIELDS(2, "Authorization\0a\0X\0b"), .renamed = true }, .head = "X: b\r\n" HEAD_AUTO },
+    { .f = { .cookies = "ab\0c\0x\0y", .cookie_count = 2 }, .jar = "a=1",
+      .head = "Cookie: a=1; ab=c; x=y\r\n" HEAD_AUTO, .secret = true },
+    { .f = { .cookies = "a\0c", .cookie_count = 1 }, .jar = "a=1", .head = "Cookie: a=c\r\n" HEAD_AUTO,
+      .secret = true },
+    { .f = { .cookies = "a\0c", .cookie_count = 1, .foreign = true }, .jar = "b=1",
+      .head = "Cookie: b=1\r\n" HEAD_AUTO, .secret = true },
+};
+
+static void head_case_check(aio_session *session, struct head_case *row, size_t number)
+{
+    const char *reason;
+    char whole[600];
+    aio__operation *op = aio__operation_open(session);
+    aio__reply *r = aio__reply_open(op);
+    row->f.session = session;
+    row->f.url = "http://a.test/";
+    if (!row->f.method) row->f.method = "GET";
+    if (CHECK_INT(aio__exchange_prepare(&r->x, &row->f, &reason), 0)) {
+        bool connects = !strcmp(row->f.method, "CONNECT"), same; /* with the port (RFC 9110 9.3.6) */
+        snprintf(whole, sizeof whole, "%s %s HTTP/1.%d\r\nHost: a.test%s\r\n%s\r\n", row->f.method,
+                 connects ? "a.test:80" : row->f.proxy ? "http://a.test/" : "/", row->f.version != AIO_HTTP_1_0,
+                 connects ? ":80" : "", row->head);
+        same = CHECK_BYTES(r->x.out.data, r->x.out.end, whole);
+        same = CHECK_INT(r->x.keep, !row->closes) && same;
+        same = CHECK_INT(r->x.upgrades, row->upgrades) && same;
+        same = CHECK_INT(r->x.expects, row->expects) && same;
+        same = CHECK_INT(op->secret, row->secret) && same;
+        if (!CHECK_INT(op->credited, row->credited) || !same) printf("# row %zu\n", number);
+    }
+    aio__reply_unref(r);
+    aio__operation_unref(op);
+}
+TEST(client_heads)
+{
+    static const char *const skipped[] = { "user-agent", NULL };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    for (size_t i = 0; i < sizeof head_cases / sizeof *head_cases; i++) {
+        aio_cookie_jar *jar = head_cases[i].jar ? aio_cookie_jar_open() : NULL;
+        aio_session *s = aio_session_open(.cookie_jar = jar);
+        aio_url url;
+        CHECK_INT(aio_url_parse(&url, "http://a.test/", 14, NULL), 0);
+        if (jar) CHECK_INT(aio_cookie_jar_update(jar, &url, head_cases[i].jar, strlen(head_cases[i].jar), NULL), 0);
+        head_case_check(s, &head_cases[i], i);
+        aio_url_clear(&url);
+        CHECK_INT(client_code(loop, aio_session_close(s)), 0);
+        aio_cookie_jar_unref(jar);
+    }
+    aio_session *left_out = aio_session_open(.skip_auto_headers = skipped, .force_close = true);
+    struct head_case row = { .head = HEAD_ACCEPT HEAD_CODINGS "Connection: close\r\n", .closes = true };
+    head_case_check(left_out, &row, 100);
+    CHECK_INT(client_code(loop, aio_session_close(left_out)), 0);
     aio_loop_free(loop);
 }

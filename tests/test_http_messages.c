@@ -407,6 +407,27 @@ TEST(http_heads_are_kept_as_they_came)
     aio_headers_clear(&headers);
 }
 
+/* A name ends at its first colon, wherever that is; no other byte that a token cannot have is one of a name. */
+TEST(http_names_end_at_their_colon)
+{
+    static const char others[] = " \t\"(),/;<=>?@[\\]{}\x7f\x80";
+    for (int n = 1; n <= 40; n++) {
+        char text[120], expected[120];
+        http_outcome outcome;
+        char *name = text + sprintf(text, "HTTP/1.1 200 OK\r\nb: c\r\n");
+        memset(name, 'a', (size_t)n);
+        int all = (int)(name - text) + n + sprintf(name + n, ":v:w\r\n\r\n");
+        sprintf(expected, "200 OK 1.1 keep|b=c|%.*s=v:w", n, name);
+        http_parse(text, (size_t)all, false, AIO__LENIENT_ALL, (size_t)all, 1, &outcome);
+        CHECK_STR(outcome.text, expected);
+        for (size_t i = 0; i < sizeof others - 1; i++) {
+            name[n - 1] = others[i];
+            http_parse(text, (size_t)all, false, 0, (size_t)all, 1, &outcome);
+            CHECK(!strstr(outcome.text, "|") && strstr(outcome.text, n > 1 || i > 1 ? "no name and colon" : "folded"));
+        }
+    }
+}
+
 TEST(http_zero_bytes_are_refused)
 {
     http_outcome outcome;

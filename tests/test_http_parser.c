@@ -140,6 +140,28 @@ TEST(http_parser_says_what_heads_do)
     }
 }
 
+/* A message has the trailers that came behind its own body. */
+TEST(http_parser_trailers_are_of_one_message)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: 1\r\n\r\n"
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nU: 2\r\n\r\n"
+                               "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    static const char *const trailers[] = { "T=1", "U=2", "" };
+    aio_http_parser *parser = aio_http_parser_open();
+    aio_text in = { text, sizeof text - 1 }, piece, name, value;
+    if (!CHECK(parser != NULL)) return;
+    for (int i = 0; i < 3; i++) {
+        char said[40] = "";
+        CHECK_INT(aio_http_parser_feed(parser, &in, &piece), AIO_HTTP_HEAD);
+        CHECK_INT(aio_http_parser_feed(parser, &in, &piece), AIO_HTTP_END);
+        const aio_headers *of = &aio_http_parser_message(parser)->trailers;
+        for (size_t at = 0, n = 0; aio_headers_next(of, &at, &name, &value); n = strlen(said))
+            snprintf(said + n, sizeof said - n, "%s=%s", name.data, value.data);
+        CHECK_STR(said, trailers[i]);
+    }
+    aio_http_parser_close(parser);
+}
+
 /* Without memory it says so, and goes on saying so. */
 struct http_parser_memory { aio_task task; aio_http_parser *parser; };
 SCENARIO(http_parser_memory)

@@ -1,7 +1,8 @@
 /* The HTTP server, spoken to byte by byte over a plain connection. The client's and the pool's tests use it as well. */
 
 /* What the server does by path: /text answers at once, /echo with the body, /stream in chunks, /length in pieces of a
- * length, /raise fails, /silent gives no answer, /size reads a body piece by piece, /slow after 5 s, /big 100 kB. */
+ * length, /raise fails, /silent gives no answer, /size reads a body piece by piece, /slow after 5 s, /nobody a length
+ * alone, /big 100 kB. */
 struct site { aio_task task; aio_request *request; aio_text body; size_t size; int i; char text[200]; };
 static AIO_CORO(site)
 {
@@ -25,6 +26,9 @@ static AIO_CORO(site)
             CAUGHT(EINVAL);
         } AIO_END_TRY;
         AIO_AWAIT(aio_request_chunk(self->request, "cd", 2));
+        AIO_AWAIT(aio_request_end(self->request));
+    } else if (!strcmp(self->request->path.data, "/nobody")) {
+        AIO_AWAIT(aio_request_start(self->request, 200, .length = 4));
         AIO_AWAIT(aio_request_end(self->request));
     } else if (!strcmp(self->request->path.data, "/size")) {
         AIO_ASYNC_FOR(self->body, aio_request_read_chunk(self->request)) self->size += self->body.length;
@@ -103,6 +107,8 @@ static const struct { const char *said, *answer; bool at_once; /* or it comes ou
     { "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
         OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -" },
     { "GET http://x/p?q HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("4") "\r\n/p q" },
+    { "GET http://x?q HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("3") "\r\n/ q" }, /* RFC 9110 4.2.3: no path is "/" */
+    { "GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", OK_HEAD("3") "\r\n/ -" },
     { "GET http://x:1/authority?q HTTP/1.1\r\nHost: y\r\n\r\n", OK_HEAD("16") "\r\nx:1 /authority q" },
     { "GET http://x/authority HTTP/1.1\r\nHost: y\r\n\r\n", OK_HEAD("14") "\r\nx /authority -" },
     { "GET /authority?q HTTP/1.1\r\nHost: y:2\r\n\r\n", OK_HEAD("16") "\r\ny:2 /authority q" },
@@ -110,6 +116,9 @@ static const struct { const char *said, *answer; bool at_once; /* or it comes ou
     { "GET /a HTTP/1.1\r\nHost: a b\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", REFUSED("400 Bad Request", "17") "400: Bad Request\n" },
     { "HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n", OK_HEAD("6") "\r\n" },
+    { "HEAD /nobody HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", /* of HEAD no byte is missing */
+      "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 4\r\n\r\n"
+      OK_HEAD("4") "\r\n/a -" },
     { "GET /a HTTP/1.0\r\n\r\n", OK_HEAD("4") "Connection: close\r\n\r\n/a -" },
     { "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", OK_HEAD("4") "Connection: keep-alive\r\n\r\n/a -" },
     { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -197,7 +206,7 @@ SCENARIO(server_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
     AIO_END;
 }
 
-/* A body that nobody reads is skipped up to 262144 bytes, all of them, for the request behind it. */
+/* A body that nobody reads is skipped up to 262144 bytes, all of them, for the request behind it; that one's, too. */
 struct server_skips { aio_task task; char *said; size_t head; aio_server *server; struct talk *talk; int i; };
 SCENARIO(server_skips, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT },
          .skip = KIND_SLICE /* long */)
@@ -206,14 +215,15 @@ SCENARIO(server_skips, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ET
     static const char head[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 262144\r\n\r\n",
                       next[] = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
     AIO_BEGIN(server_skips);
-    REQUIRE(self->said = (char *)aio__malloc(sizeof head + SKIPPED + sizeof next));
-    memset(self->said, 'x', sizeof head + SKIPPED);
+    REQUIRE(self->said = (char *)aio__malloc(2 * (sizeof head + SKIPPED) + sizeof next));
+    memset(self->said, 'x', 2 * (sizeof head + SKIPPED));
     memcpy(self->said, head, sizeof head - 1);
-    memcpy(self->said + sizeof head - 1 + SKIPPED, next, sizeof next);
+    memcpy(self->said + sizeof head - 1 + SKIPPED, head, sizeof head - 1);
+    memcpy(self->said + 2 * (sizeof head - 1 + SKIPPED), next, sizeof next);
     AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
     self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->said));
     AIO_AWAIT((struct talk *)aio_ref(self->talk));
-    CHECK_STR(self->talk->answer, OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -");
+    CHECK_STR(self->talk->answer, OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/a -" OK_HEAD("4") "\r\n/b -");
     AIO_FINALLY;
         aio_unref(self->talk);
         aio__free(self->said);
@@ -328,6 +338,29 @@ SCENARIO(server_closes, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED })
     CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 4, 0.5);
     AIO_FINALLY;
         aio_unref_all(self->talks, 2);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* It ends all that are idle: those that have had an answer, and those that have asked nothing yet. */
+struct server_closes_idle { aio_task task; aio_server *server; aio_stream *streams[4]; aio_text text; int i; };
+SCENARIO(server_closes_idle, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(server_closes_idle);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    for (; self->i < 4; self->i++) {
+        AIO_AWAIT(self->streams[self->i], aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        if (self->i % 2) continue;
+        aio_stream_write(self->streams[self->i], "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 28);
+        AIO_AWAIT(self->text, aio_stream_readuntil(self->streams[self->i], "/a -", 4));
+    }
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_server_client_count(self->server), 4);
+    aio_server_close(self->server);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_server_client_count(self->server), 0);
+    AIO_FINALLY;
+        for (int i = 0; i < 4; i++) aio_stream_abort(self->streams[i]);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;
 }
@@ -816,6 +849,126 @@ SCENARIO(server_write_now, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }, .s
     AIO_END;
 }
 
+/* What is written while the client takes nothing gives it no more time: write_timeout counts from the first of it. Over
+ * a unix socket, whose kernel takes nothing later. */
+static int pressing_code;
+struct pressing { aio_task task; aio_request *request; };
+static AIO_CORO(pressing)
+{
+    AIO_BEGIN(pressing);
+    if (!strcmp(self->request->path.data, "/more")) {
+        aio_unref(aio_request_start(self->request, 200));
+        aio_unref(aio_request_chunk(self->request, plenty, PLENTY));
+        AIO_AWAIT(aio_sleep(4));
+    }
+    AIO_TRY {
+        if (strcmp(self->request->path.data, "/more"))
+            AIO_AWAIT(aio_request_respond(self->request, 200, .body = plenty, .length = PLENTY));
+        else AIO_AWAIT(aio_request_chunk(self->request, plenty, PLENTY));
+    } AIO_CATCH {
+        pressing_code = aio_caught(self)->code;
+        AIO_RERAISE();
+    } AIO_END_TRY;
+    AIO_END;
+}
+static void *pressing_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(pressing, .request = request);
+}
+
+struct server_pressed { aio_task task; aio_server *server; aio_stream *stream; char path[60]; };
+SCENARIO(server_pressed, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED, ENOENT },
+         .skip = KIND_SLICE | KIND_CALL /* what the system takes late, after EAGAIN, is progress */)
+{
+    AIO_BEGIN(server_pressed);
+    pressing_code = 0;
+    snprintf(self->path, sizeof self->path, "/tmp/aio-pressed-%ld", (long)getpid());
+    unlink(self->path);
+    AIO_AWAIT(self->server, aio_start_unix_http_server(pressing_handler, NULL, self->path, .write_timeout = 10));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path, .limit = 2048));
+    aio_stream_write(self->stream, "GET /more HTTP/1.1\r\nHost: h\r\n\r\n", 31);
+    AIO_AWAIT(aio_sleep(9));
+    CHECK_INT(pressing_code, 0);
+    AIO_AWAIT(aio_sleep(2));
+    CHECK_INT(pressing_code, ETIMEDOUT);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* What a client has taken of the answer before is no progress of the next one. */
+struct server_taken_before { aio_task task; aio_server *server; aio_stream *stream; aio_text text; char path[60]; };
+SCENARIO(server_taken_before, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED, ENOENT, AIO_EINCOMPLETE },
+         .skip = KIND_SLICE | KIND_CALL /* what the system takes late, after EAGAIN, is progress */)
+{
+    AIO_BEGIN(server_taken_before);
+    pressing_code = 0;
+    snprintf(self->path, sizeof self->path, "/tmp/aio-taken-%ld", (long)getpid());
+    unlink(self->path);
+    AIO_AWAIT(self->server, aio_start_unix_http_server(pressing_handler, NULL, self->path, .write_timeout = 10));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path, .limit = 2048));
+    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, PLENTY / 2));
+    AIO_AWAIT(aio_sleep(11)); /* in the first 10 s it has taken enough */
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->stream, PLENTY / 2));
+    CHECK_INT(pressing_code, 0);
+    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
+    AIO_AWAIT(aio_sleep(9));
+    CHECK_INT(pressing_code, 0);
+    AIO_AWAIT(aio_sleep(3));
+    CHECK_INT(pressing_code, ETIMEDOUT);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* A connection that nothing was asked on since its last answer is let go of at once when keepalive_timeout is over. */
+struct server_idle_ends { aio_task task; aio_server *server; aio_stream *stream; aio_text text; int i; };
+SCENARIO(server_idle_ends, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(server_idle_ends);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .keepalive_timeout = 3));
+    for (; self->i < 2; self->i++) {
+        AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+        if (self->i) aio_stream_write(self->stream, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 28);
+        if (self->i) AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "/a -", 4));
+        AIO_AWAIT(aio_sleep(2.5));
+        CHECK_INT(aio_server_client_count(self->server), 1);
+        AIO_AWAIT(aio_sleep(1));
+        CHECK_INT(aio_server_client_count(self->server), 0);
+        aio_stream_abort(self->stream);
+        self->stream = NULL;
+    }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A server that was told not to begin serves once it is told to. */
+struct server_begins_later { aio_task task; aio_server *server; struct talk *talk; };
+SCENARIO(server_begins_later, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
+{
+    AIO_BEGIN(server_begins_later);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0, .no_start_serving = true));
+    CHECK(!aio_server_is_serving(self->server));
+    REQUIRE(aio_server_start_serving(self->server) == 0);
+    CHECK(aio_server_is_serving(self->server));
+    self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                          .said = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"));
+    AIO_AWAIT((struct talk *)aio_ref(self->talk));
+    CHECK_STR(self->talk->answer, OK_HEAD("4") "\r\n/a -");
+    AIO_FINALLY;
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* A connection that is idle keeps nothing of the large request before. */
 struct server_trims { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
 SCENARIO(server_trims, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE }, .skip = KIND_SLICE /* long */)
@@ -837,6 +990,42 @@ SCENARIO(server_trims, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINC
         CHECK(r->in.content.capacity + r->out.capacity + r->parts.capacity <= 3 * AIO__IDLE_MAX);
         CHECK(r->request.headers.capacity <= AIO__IDLE_MAX);
     }
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Nor of the large head of an answer. */
+struct wide_head { aio_task task; aio_request *request; };
+static AIO_CORO(wide_head)
+{
+    static char wide[8001];
+    static const char *const fields[] = { "X-Wide", wide, NULL };
+    AIO_BEGIN(wide_head);
+    memset(wide, 'x', sizeof wide - 1);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = "wide", .headers = fields));
+    AIO_END;
+}
+static void *wide_head_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(wide_head, .request = request);
+}
+
+struct server_trims_answers { aio_task task; aio_server *server; aio_stream *stream; aio_text text; };
+SCENARIO(server_trims_answers, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(server_trims_answers);
+    AIO_AWAIT(self->server, aio_start_http_server(wide_head_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\nwide", 8));
+    CHECK(self->text.length > 8000);
+    AIO_AWAIT(aio_sleep(1));
+    const aio__node *node;
+    node = ((aio__service *)self->server->service)->requests.next;
+    if (CHECK(node != &((aio__service *)self->server->service)->requests))
+        CHECK(AIO__CONTAINER(node, aio__served, node)->out.capacity <= AIO__IDLE_MAX);
     AIO_FINALLY;
         aio_stream_abort(self->stream);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));

@@ -337,6 +337,9 @@ TEST(json_looks_things_up)
     CHECK(aio_json_get(NULL, "a") == NULL && aio_json_int(NULL, "a", 6) == 6 && aio_json_count(NULL) == 0);
     aio_json_free(root);
     aio_json_free(NULL);
+    root = aio_json_parse("[[1],2]", 7, NULL);
+    CHECK_INT(aio_json_int(aio_json_element(root, 1), NULL, 0), 2);
+    aio_json_free(root);
     root = aio_json_parse("{\"a\\u0000b\":1}", 14, NULL);
     CHECK_INT(aio_json_int(aio_json_member(root, "a\0b", 3), NULL, 0), 1);
     aio_json_free(root);
@@ -613,8 +616,10 @@ TEST(json_without_memory)
         seam.fail_on = true;
         seam.allocations = 0;
         errno = 0;
-        aio_json *root = aio_json_parse(text, sizeof text - 1, NULL);
+        aio_input_error error = { NULL, 1, 1, 1 };
+        aio_json *root = aio_json_parse(text, sizeof text - 1, &error);
         ALWAYS(root || errno == ENOMEM);
+        ALWAYS(error.reason && !*error.reason && !error.offset && !error.line && !error.column);
         int code = root ? aio_json_dump(root, &again, .indent = 3) : ENOMEM;
         seam.fail_alloc = 0;
         ALWAYS(code == ENOMEM || (code == 0 && again.length > sizeof text));

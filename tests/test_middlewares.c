@@ -418,6 +418,93 @@ SCENARIO(middleware_change, .may = AROUND_MAY)
     AIO_END;
 }
 
+/* A URL that was set for one try is for that alone: a redirect leads on from there, the next try goes where the request
+ * was to go. */
+static const char *around_once;
+struct once_elsewhere { aio_task task; aio_response *result; aio_client_request *request; };
+static AIO_CORO(once_elsewhere)
+{
+    const char *url = around_once;
+    AIO_BEGIN(once_elsewhere);
+    around_once = NULL;
+    if (url && aio_client_request_set_url(self->request, url)) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
+    AIO_END;
+}
+static void *once_elsewhere_middleware(aio_client_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(once_elsewhere, .request = request);
+}
+
+struct middleware_url_once { AROUND_HAS; };
+SCENARIO(middleware_url_once, .may = AROUND_MAY)
+{
+    static const aio_middleware once[] = { { once_elsewhere_middleware, NULL }, { NULL, NULL } };
+    static const char *const params[] = { "a", "1", NULL };
+    AIO_BEGIN(middleware_url_once);
+    AROUND_OPEN(.middlewares = once, .retry = { .attempts = 2 });
+    around_once = "/302";
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/x", .params = params));
+    CHECK_INT(self->r->status, 200);
+    CHECK_STR(around.log, "302 /302\n200 /end\n");
+    aio_response_release(self->r);
+    self->r = NULL;
+    around_forget();
+    around.flaky = 1;
+    around_once = "/503";
+    AIO_AWAIT(self->r, aio_session_get(self->session, "/x", .params = params));
+    CHECK_INT(self->r->status, 200);
+    CHECK_STR(around.log, "503 /503\n200 /x?a=1\n");
+    CHECK(strstr(self->r->url, "/x?a=1"));
+    AIO_FINALLY;
+        AROUND_CLOSE();
+        AROUND_STOP();
+    AIO_END;
+}
+
+/* The type of an answer of a middleware's own: what it says, else that of the fields, else that of a text. */
+struct typed_answer { aio_task task; aio_response *result; aio_client_request *request; int i; };
+static AIO_CORO(typed_answer)
+{
+    static const char *const fields[] = { "content-type", "a/b", "X-Other", "1", NULL };
+    AIO_BEGIN(typed_answer);
+    AIO_AWAIT(self->result, aio_client_request_respond(self->request, 200,
+        .text = self->i < 4 ? "text" : NULL, .body = self->i < 4 ? NULL : "body", .length = self->i < 4 ? 0 : 4,
+        .content_type = self->i & 2 ? "c/d" : NULL, .headers = self->i & 1 ? fields : NULL));
+    AIO_END;
+}
+static void *typed_answer_middleware(aio_client_request *request, void *arg)
+{
+    return AIO_CALL(typed_answer, .request = request, .i = *(const int *)arg);
+}
+struct middleware_types { AROUND_HAS; aio_middleware middlewares[2]; int i; };
+SCENARIO(middleware_types, .may = AROUND_MAY)
+{
+    static const char *const types[] = { "text/plain; charset=utf-8", "a/b", "c/d", "c/d", NULL, "a/b", "c/d", "c/d" };
+    AIO_BEGIN(middleware_types);
+    self->middlewares[0].fn = typed_answer_middleware;
+    self->middlewares[0].arg = &self->i;
+    AROUND_OPEN(.middlewares = self->middlewares);
+    for (self->i = 0; self->i < 8; self->i++) {
+        AIO_AWAIT(self->r, aio_session_get(self->session, "/x"));
+        const char *type;
+        type = aio_headers_get(&self->r->headers, "Content-Type").data;
+        if (types[self->i]) CHECK_STR(type ? type : "none", types[self->i]);
+        else CHECK_PTR(type, NULL);
+        CHECK_INT(aio__fields_count(NULL, &self->r->headers, "Content-Type"), types[self->i] != NULL);
+        AIO_AWAIT(self->text, aio_response_text(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, self->i < 4 ? "text" : "body");
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    CHECK_STR(around.log, "");
+    AIO_FINALLY;
+        AROUND_CLOSE();
+        AROUND_STOP();
+    AIO_END;
+}
+
 /* An Authorization of a middleware stands in the place of .auth. A field that is about framing is refused. */
 struct around_field { aio_task task; aio_response *result; aio_client_request *request; const char *const *field; };
 static AIO_CORO(around_field)

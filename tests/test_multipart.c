@@ -294,6 +294,26 @@ SCENARIO(multipart_nests)
     AIO_END;
 }
 
+/* With a depth of 1 no part is a multipart. */
+struct multipart_flat { aio_task task; struct mp_body body; aio_multipart *outer; aio_part *part; };
+SCENARIO(multipart_flat)
+{
+    static const char body[] = "--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i--\r\n--o--\r\n";
+    AIO_BEGIN(multipart_flat);
+    self->body.data = body;
+    self->body.length = sizeof body - 1;
+    self->body.piece = 7;
+    REQUIRE(self->outer = aio__multipart_open(aio__text("multipart/mixed; boundary=o", 27), mp_source, &self->body,
+                                              &(aio_multipart_options){ .max_depth = 1 }));
+    AIO_AWAIT(self->part, aio_multipart_next(self->outer));
+    errno = 0;
+    CHECK(!aio_part_multipart(self->part) && errno == AIO_ELIMIT);
+    AIO_FINALLY;
+    aio_multipart_close(self->outer);
+    free(self->body.copy);
+    AIO_END;
+}
+
 /* What is called before its multipart, or the one around that, is closed, and begins behind it or never. */
 struct multipart_begins_late { aio_task task; struct mp_body body; aio_multipart *outer, *inner; aio_part *part;
                                void *calls[4]; int i; };
@@ -330,6 +350,60 @@ SCENARIO(multipart_begins_late)
     aio_multipart_close(self->inner);
     aio_multipart_close(self->outer);
     free(self->body.copy);
+    AIO_END;
+}
+
+/* One reads at a time. A read that is given up within a delimiter takes nothing: the next one goes on behind it. Where
+ * the body ends in a delimiter that is not the last, the part before it is whole, and the next one says what is wrong. */
+struct mp_slow { aio_task task; aio_text result; int *at; };
+static AIO_CORO(mp_slow)
+{
+    static const char *const pieces[] = { "--xyz\r\n\r\none\r\n-", "-xy", "two\r\n--xyz" };
+    AIO_BEGIN(mp_slow);
+    AIO_AWAIT(aio_sleep(2));
+    const char *piece;
+    piece = *self->at < 3 ? pieces[*self->at] : "";
+    ++*self->at;
+    AIO_RETURN(aio__text(piece, strlen(piece)));
+    AIO_END;
+}
+static aio_text_task *mp_slow_source(void *at) { return (aio_text_task *)(void *)AIO_CALL(mp_slow, .at = (int *)at); }
+
+struct multipart_given_up { aio_task task; aio_multipart *m; aio_part *part; aio_text text; void *other; int at; };
+SCENARIO(multipart_given_up, .may = { AIO_ETIMEOUT })
+{
+    AIO_BEGIN(multipart_given_up);
+    REQUIRE(self->m = aio__multipart_open(aio__text("multipart/mixed; boundary=xyz", 29), mp_slow_source, &self->at,
+                                          NULL));
+    AIO_AWAIT(self->part, aio_multipart_next(self->m));
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_wait_for(aio_part_read(self->part), 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+    } AIO_END_TRY;
+    REQUIRE(self->other = aio_create_task(aio_part_read(self->part)));
+    AIO_AWAIT(aio_sleep(0.5));
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_part_read_chunk(self->part));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ERUNTIME);
+        CHECK(strstr(aio_caught(self)->message, "another coroutine is reading this multipart"));
+    } AIO_END_TRY;
+    AIO_AWAIT((aio_future *)aio_ref(self->other));
+    self->text = ((aio_text_task *)self->other)->result;
+    CHECK_STR(self->text.data, "one\r\n--xytwo");
+    AIO_TRY {
+        AIO_AWAIT(self->part, aio_multipart_next(self->m));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EPAYLOAD);
+        CHECK(strstr(aio_caught(self)->message, "the body ends before the last delimiter"));
+    } AIO_END_TRY;
+    AIO_FINALLY;
+    fd_end_task(self->other);
+    aio_multipart_close(self->m);
     AIO_END;
 }
 

@@ -107,6 +107,86 @@ SCENARIO(pool_reuse, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* Who waits for a host that has no connection, and gives up, leaves nothing of that host behind. */
+struct pool_forgets { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[2]; int i; };
+SCENARIO(pool_forgets, .may = CLIENT_MAY)
+{
+    static const aio_timeouts connect = { 0, 2, 0, 0 };
+    AIO_BEGIN(pool_forgets);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "0.0.0.0", 0));
+    REQUIRE(self->session = aio_session_open(.limit = 1));
+    for (self->i = 0; self->i < 2; self->i++) {
+        REQUIRE(self->gets[self->i] = get_task(self->session, 0, "", connect));
+        snprintf(self->gets[self->i]->url, sizeof self->gets[self->i]->url, "http://127.0.0.%d:%d/slow",
+                 self->i + 1, aio_server_port(self->server));
+    }
+    AIO_AWAIT(aio_gather(self->gets, 2));
+    CHECK_INT(self->gets[0]->code, 0);
+    CHECK_INT(self->gets[1]->code, AIO_ETIMEOUT);
+    CHECK_STR(self->gets[1]->phase, "pool");
+    CHECK_INT(aio_session_idle(self->session), 1);
+    CHECK_INT(self->session->connector->origin_count, 1);
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 2);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* The place of one host's connection goes to a request for another host. */
+struct pool_two_hosts { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[2]; int i; };
+SCENARIO(pool_two_hosts, .may = CLIENT_MAY)
+{
+    static const aio_timeouts soon = { 20, 0, 0, 0 };
+    AIO_BEGIN(pool_two_hosts);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "0.0.0.0", 0));
+    REQUIRE(self->session = aio_session_open(.limit = 1));
+    for (self->i = 0; self->i < 2; self->i++) {
+        REQUIRE(self->gets[self->i] = get_task(self->session, 0, "", soon));
+        snprintf(self->gets[self->i]->url, sizeof self->gets[self->i]->url, "http://127.0.0.%d:%d/slow",
+                 self->i + 1, aio_server_port(self->server));
+    }
+    AIO_AWAIT(aio_gather(self->gets, 2));
+    for (self->i = 0; self->i < 2; self->i++) {
+        CHECK_STR(self->gets[self->i]->message, "");
+        CHECK_STR(self->gets[self->i]->body, "late");
+        CHECK_NEAR(self->gets[self->i]->seconds, 5 + 5 * self->i, 0.5);
+    }
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 2);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* Connections that are idle since different times: each is closed when its own time has come. */
+struct pool_sweeps { aio_task task; aio_server *server; aio_session *session; struct get_url *gets[3]; int i; };
+SCENARIO(pool_sweeps, .may = CLIENT_MAY)
+{
+    static const char *const paths[] = { "/slow", "/slow", "/a" };
+    AIO_BEGIN(pool_sweeps);
+    AIO_AWAIT(self->server, aio_start_http_server(site_handler, NULL, "127.0.0.1", 0));
+    REQUIRE(self->session = aio_session_open(.keepalive_timeout = 7));
+    for (self->i = 0; self->i < 3; self->i++) {
+        self->gets[self->i] = get_task(self->session, aio_server_port(self->server), paths[self->i], no_timeouts);
+        REQUIRE(self->gets[self->i]);
+        if (self->i == 0) AIO_AWAIT(aio_sleep(1));
+    }
+    AIO_AWAIT(aio_gather(self->gets, 3));
+    CHECK_INT(aio_session_idle(self->session), 3);
+    AIO_AWAIT(aio_sleep(2.5)); /* to 8.5: they are idle since 1, 5 and 6 */
+    CHECK_INT(aio_session_idle(self->session), 2);
+    AIO_AWAIT(aio_sleep(4));
+    CHECK_INT(aio_session_idle(self->session), 1);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_INT(aio_session_idle(self->session), 0);
+    AIO_FINALLY;
+        aio_unref_all(self->gets, 3);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* Twenty hosts one after the other with room for two connections: idle ones of other hosts give way. */
 struct pool_hosts { aio_task task; aio_server *server; aio_session *session; struct get_url *get; int i; };
 SCENARIO(pool_hosts, .may = CLIENT_MAY, .skip = KIND_CALL) /* the calls of twenty equal requests fail no other way */
@@ -421,6 +501,30 @@ TEST(session_many)
     for (int i = 0; i < MANY; i++) CHECK_INT(aio__session_is_open(sessions[i]), i % 2);
     CHECK_INT(client_code(loop, aio_session_close(sessions[0])), AIO_ERUNTIME);
     for (int i = 1; i < MANY; i += 2) CHECK_INT(client_code(loop, aio_session_close(sessions[i])), 0);
+    aio_loop_free(loop);
+}
+
+/* What a session keeps for its next requests is bounded, however many there were at once. */
+TEST(session_spares, .skip = KIND_DEBUG /* there each response has a block of its own */)
+{
+    enum { MANY = AIO__SPARES + 10 };
+    aio__reply *replies[MANY];
+    size_t kept[2] = { 0, 0 };
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    aio_session *session = aio_session_open();
+    for (int i = 0; i < MANY; i++) {
+        aio__operation *op = aio__operation_open(session);
+        replies[i] = aio__reply_open(op);
+        aio__operation_unref(op); /* the reply is its last owner */
+    }
+    for (int i = 0; i < MANY; i++) aio__reply_unref(replies[i]);
+    for (const aio__reply *r = session->spares; r; r = r->spare) kept[0]++;
+    for (const aio__operation *op = session->spare_operations; op; op = op->spare) kept[1]++;
+    CHECK_INT(kept[0], AIO__SPARES);
+    CHECK_INT(kept[1], AIO__SPARES - 1); /* the last one finds as many replies as there may be */
+    CHECK_INT(session->spare_count, AIO__SPARES);
+    CHECK_INT(client_code(loop, aio_session_close(session)), 0);
     aio_loop_free(loop);
 }
 

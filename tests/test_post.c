@@ -122,6 +122,30 @@ SCENARIO(post_answers, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ET
     AIO_END;
 }
 
+/* Without memory a field keeps the text that it came with; with it, it has that in UTF-8 alone. */
+TEST(post_decode_without_memory)
+{
+    struct aio__post_reading reading;
+    aio_post_field field = { .name = "a" };
+    aio_exception *error = &aio__no_memory;
+    char *came = (char *)aio__malloc(2);
+    long n = 0;
+    if (!CHECK(came)) return;
+    memset(&reading, 0, sizeof reading);
+    memcpy(came, "\xe4", 2);
+    field.value = aio__text(came, 1);
+    while (error == &aio__no_memory) {
+        seam.fail_alloc = seam.allocations + ++n;
+        error = aio__post_decode(&reading, &field, "iso-8859-1");
+        seam.fail_alloc = seam.touched = 0;
+        if (!error) CHECK_BYTES(field.value.data, field.value.length, "\xc3\xa4");
+        else if (!CHECK_PTR(field.value.data, came)) break;
+    }
+    CHECK_PTR(error, NULL);
+    CHECK(n > 1);
+    aio_text_clear(&field.value);
+}
+
 /* The whole: of exactly as many bytes as may come, and of one more, by its length, in chunks, and in a preamble. */
 struct post_limits { aio_task task; aio_server *server; struct talk *talk; size_t i, n; char said[900]; };
 SCENARIO(post_limits, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT })
@@ -151,6 +175,57 @@ SCENARIO(post_limits, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETI
     AIO_END;
 }
 
+/* More parts than a multipart body usually may have, when that many fields are allowed; and one more. */
+struct post_count { aio_task task; aio_request *request; const aio_post *post; char out[20]; };
+static AIO_CORO(post_count)
+{
+    AIO_BEGIN(post_count);
+    AIO_AWAIT(self->post, aio_request_post(self->request, .max_fields = 1001));
+    snprintf(self->out, sizeof self->out, "%zu", self->post->count);
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->out));
+    AIO_END;
+}
+static void *post_count_handler(aio_request *request, void *arg)
+{
+    (void)arg;
+    return AIO_CALL(post_count, .request = request);
+}
+
+struct post_many { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_form *form; int i;
+    aio_text text; char url[60]; };
+static AIO_CORO(post_many)
+{
+    AIO_BEGIN(post_many);
+    AIO_AWAIT(self->server, aio_start_http_server(post_count_handler, NULL, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open());
+    REQUIRE(self->form = aio_form_open());
+    for (self->i = 0; self->i < 1001; self->i++)
+        REQUIRE(!aio_form_add(self->form, "a", .data = "1", .length = 1));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_post(self->session, self->url, .form_data = self->form));
+        CHECK_INT(self->r->status, self->i ? 413 : 200);
+        AIO_AWAIT(self->text, aio_response_text(self->r));
+        if (!self->i) CHECK_STR(self->text.data, "1001");
+        aio_response_release(self->r);
+        self->r = NULL;
+        aio_form_unref(self->form);
+        REQUIRE(self->form = aio_form_open());
+        for (int n = 0; n < 1002; n++) REQUIRE(!aio_form_add(self->form, "a", .data = "1", .length = 1));
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_form_unref(self->form);
+        AIO_AWAIT(aio_session_close(self->session));
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+TEST(post_many_fields)
+{
+    CHECK_INT(aio_run(AIO_CALL(post_many)), 0);
+}
+
 /* What the getters make of texts. */
 TEST(post_getters)
 {
@@ -161,6 +236,7 @@ TEST(post_getters)
         { "-9223372036854775808", INT64_MIN, -9223372036854775808.0, -1 },
         { "-9223372036854775809", -2, -9223372036854775809.0, -1 },
         { "", -2, -2, -1 }, { "-", -2, -2, -1 }, { "1 ", -2, -2, -1 }, { " 1", -2, -2, -1 }, { "0x1", -2, -2, -1 },
+        { "1:", -2, -2, -1 }, { "1/", -2, -2, -1 },
         { "ON", -2, -2, 1 }, { "off", -2, -2, 0 }, { "True", -2, -2, 1 }, { "no", -2, -2, 0 }, { "1e999", -2, -2, -1 },
         { "99999999999999999999999999999999", -2, 1e32, -1 }, { "nan", -2, -2, -1 },
     };

@@ -21,7 +21,7 @@ TEST(proxy_lists)
         { "http://u%3Av:p@a.test", 0, AIO_EURL, "its user has a colon" },
         { "socks4://u:p@a.test", 0, AIO_EURL, "SOCKS4 has no passwords" },
         { "socks4://u%00v@a.test", 0, AIO_EURL, NULL },
-        { "a, ftp://b", 0, AIO_EURL, NULL },
+        { "a, ftp://b", 0, AIO_EURL, NULL }, { "ftp://b, a", 0, AIO_EURL, NULL },
     };
     char text[700];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -70,6 +70,11 @@ static const struct hop_case {
     { "socks4://p", "1.2.3.4", WORDS("\0\x5c"), NULL, 0, AIO_EPROXY, "the proxy reached no identd here" },
     { "socks4://p", "1.2.3.4", WORDS("\0\x5d"), NULL, 0, AIO_EPROXY, "identd here names another user" },
     { "socks4://p", "1.2.3.4", WORDS("\0\1"), NULL, 0, AIO_EPROXY, "unknown reply 1" },
+    { "socks4://p", "1.2.3.4", WORDS("\0\x5e"), NULL, 0, AIO_EPROXY, "unknown reply 94" },
+    { "socks4://p", "1.2.3.4", WORDS("\0\x59"), NULL, 0, AIO_EPROXY, "unknown reply 89" },
+    { "socks4://p", "1.2.3.4", WORDS("\0\x5b\xff\xff\xff\xff\xff\xff"), NULL, 0, AIO_EPROXY,
+      "the request was rejected or failed" },
+    { "socks4://p", "1.2.3.4", WORDS("\0\x5a\xff\xff\xff\xff\xff\xff"), WORDS("\4\1\0\x50\1\2\3\4\0"), 0, NULL },
     { "socks4://p", "1.2.3.4", WORDS("\4\x5a"), NULL, 0, AIO_EPROXY, "the reply is not of SOCKS4: its version is 4" },
     { "socks4://p", "1.2.3.4", WORDS("\0\x5a" "12345"), NULL, 0, AIO__MORE, NULL },
     { "socks5://p", "1.2.3.4", WORDS("\5\0\5\0\0\1" "123456"), WORDS("\5\1\0\5\1\0\1\1\2\3\4\0\x50"), 0, NULL },
@@ -122,6 +127,11 @@ static const struct hop_case {
       WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nProxy-Authorization: Basic dTpwdw==\r\n\r\n"), 0, NULL },
     { "http://Aladdin:open%20sesame@p", "a", WORDS(HTTP_200), WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n"
       "Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"), 0, NULL },
+    { "http://u@p", "a", WORDS("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 199 \r\n\r\nHTTP/1.1 299 Fine\r\n\r\n"),
+      WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nProxy-Authorization: Basic dTo=\r\n\r\n"), 0, NULL },
+    { "http://:pw@p", "a", WORDS("HTTP/1.1  200\nX: y\n z\n\n"),
+      WORDS("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nProxy-Authorization: Basic OnB3\r\n\r\n"), 0, NULL },
+    { "http://p", "a", WORDS("HTTP/1.1 300 Many\r\n\r\n"), NULL, 0, AIO_EPROXY, "300 Many" },
     { "http://p", "a", WORDS("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\n"), NULL, 0,
       AIO_EPROXY, "407 Proxy Authentication Required" },
     { "http://p", "a", WORDS(SIXTEEN("HTTP/1.1 103 Soon\r\n\r\n") HTTP_200), NULL, 0, 0, NULL },
@@ -130,6 +140,10 @@ static const struct hop_case {
     { "http://p", "a", WORDS("HTTP/1.1 101 Switched\r\n\r\n"), NULL, 0, AIO_EPROXY, "101 Switched" },
     { "http://p", "a", WORDS("\5\xff"), NULL, 0, AIO_EPROXY, "the answer does not begin with an HTTP status line" },
     { "http://p", "a\r\nX: y", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },
+    { "http://p", "a b", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },
+    { "socks5h://p", "a\x7f", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },
+    { "socks4a://p", "a\x80", NULL, 0, NULL, 0, AIO_EPROXY, "the host has a character that no host has" },
+    { "socks4a://p", "!~", NULL, 0, WORDS("\4\1\0\x50\0\0\0\1\0!~\0"), AIO__MORE, NULL },
     { "http://p", "", WORDS("HTTP/1.1 2"), NULL, 0, AIO__MORE, NULL },
     { "socks5h://p", LONG_NAME "123456789012345", WORDS("\5\0\5\1"), NULL, 0, AIO_EPROXY,
       "general SOCKS server failure" },
@@ -181,6 +195,30 @@ TEST(proxy_replies)
     }
 }
 
+/* Any port of 16 bits, and no other number. */
+TEST(proxy_ports)
+{
+    static const struct { int port, code; const char *sent; } rows[] = {
+        { -1, AIO_EPROXY, NULL }, { 0, AIO__MORE, "\4\1\0\0" }, { 65535, AIO__MORE, "\4\1\xff\xff" },
+        { 65536, AIO_EPROXY, NULL },
+    };
+    aio__proxies *proxies;
+    const char *reason;
+    if (!CHECK_INT(aio__proxies_parse(&proxies, "socks4a://p", &reason), 0)) return;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio__hop hop;
+        memset(&hop, 0, sizeof hop);
+        hop.proxy = &proxies->at[0];
+        hop.host = "a.test";
+        hop.port = rows[i].port;
+        CHECK_INT(aio__hop_begin(&hop, NULL), rows[i].code);
+        CHECK_STR(hop.problem, rows[i].sent ? "" : "the port is not one");
+        if (rows[i].sent) CHECK_BYTES(hop.out.data, 4, rows[i].sent, 4);
+        aio__free(hop.out.data);
+    }
+    aio__proxies_free(proxies);
+}
+
 /* Of a name's addresses, the first that the proxy knows the kind of. */
 TEST(proxy_addresses)
 {
@@ -208,6 +246,18 @@ TEST(proxy_addresses)
     hop.proxy = &proxies->at[0];
     CHECK_INT(aio__hop_found(&hop, &found.list, false), 0);
     CHECK_BYTES(hop.ip, hop.ip_length, "\1\2\3\4");
+    for (int i = 0; i < 2; i++) { /* of public ones the first */
+        hop.ip_length = 0;
+        hop.proxy = &proxies->at[1];
+        CHECK_INT(aio__hop_found(&hop, &found.list, true), 0);
+        CHECK_BYTES(hop.ip, hop.ip_length, "\1\2\3\4");
+        found.list.at[0] = *second;
+        ((struct sockaddr_in *)(void *)&second->storage)->sin_addr.s_addr = htonl(0x7f000001);
+    }
+    hop.ip_length = 0;
+    found.list.at[0] = *second;
+    CHECK_INT(aio__hop_found(&hop, &found.list, true), AIO_EPRIVATE);
+    CHECK_STR(hop.problem, "its address is loopback, which deny_private refuses");
     aio__proxies_free(proxies);
 }
 
@@ -779,6 +829,25 @@ SCENARIO(proxy_tls_resumed, PROXY_TLS_MAY)
     AIO_END;
 }
 
+/* Without a context for a proxy of TLS, the error says why there is none. */
+static int no_authorities(SSL_CTX *context) { return (void)context, 0; }
+TEST(proxy_tls_no_context)
+{
+    char proxy[60];
+    int port = 0, listener = port_hold(&port, false);
+    aio_exception *error = NULL;
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    if (!CHECK(listener > 0 && !listen(listener, 5) && !aio__tls_default_context)) return;
+    aio__os.SSL_CTX_set_default_verify_paths = no_authorities;
+    snprintf(proxy, sizeof proxy, "https://127.0.0.1:%d", port);
+    CHECK_INT(aio_loop_run_until_complete(loop, aio_open_connection("a.test", 443, .proxy = proxy), &error), AIO_ETLS);
+    if (CHECK(error && *aio_tls_context_error())) CHECK(strstr(error->message, aio_tls_context_error()));
+    aio_exception_unref(error);
+    aio_loop_free(loop);
+    close(listener);
+}
+
 struct proxy_tls_in_tls { PROXY_TLS_SELF; };
 SCENARIO(proxy_tls_in_tls, PROXY_TLS_MAY,
          .skip = KIND_EMBED /* polled more often, the relay goes before it has handed on the close_notify */)
@@ -970,6 +1039,36 @@ static AIO_CORO(wary)
     AIO_END;
 }
 static void *wary_handler(aio_stream *stream, void *arg) { return (void)arg, AIO_CALL(wary, .stream = stream); }
+
+/* A server that asks as if it were a proxy is none: it is not told what is for one. */
+struct proxy_digest_elsewhere { aio_task task; aio_server *server; aio_session *session; aio_digest_auth *auth;
+    aio_response *r; char url[60]; int i; };
+SCENARIO(proxy_digest_elsewhere, PROXY_HTTP_MAY)
+{
+    AIO_BEGIN(proxy_digest_elsewhere);
+    REQUIRE(self->auth = aio_digest_auth_open("u", "p"));
+    script_says(&the_script, "HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n"
+                "Content-Length: 0\r\n\r\n", END_STAY);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    REQUIRE(self->session = aio_session_open(.proxy_digest = self->auth));
+    for (; self->i < 2; self->i++) {
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
+        CHECK_INT(self->r->status, 407);
+        CHECK_INT(self->r->history_count, 0);
+        aio_text head;
+        head = aio_response_request_head(self->r);
+        CHECK(!memmem(head.data, head.length, "Proxy-", 6));
+        aio_response_release(self->r);
+        self->r = NULL;
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        aio_digest_auth_unref(self->auth);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
 
 struct proxy_digest { HTTP_SELF; aio_digest_auth *auth, *other; int i; };
 SCENARIO(proxy_digest, PROXY_HTTP_MAY)
@@ -1308,6 +1407,7 @@ TEST(proxy_from_env)
     CHECK_INT(aio_proxy_from_env("nonsense", found, 9), AIO_EURL);
     CHECK_STR(found, "");
     CHECK_INT(aio_proxy_from_env(NULL, found, 9), EINVAL);
+    CHECK_INT(aio_proxy_from_env("http://a/", NULL, 9), EINVAL);
     found[0] = '?';
     CHECK_INT(aio_proxy_from_env("http://a/", found, 0), EINVAL);
     CHECK_INT(found[0], '?'); /* there is no room */
@@ -1361,7 +1461,7 @@ TEST(proxy_exceptions)
         { "a.test:0", "http://a.test/", false },
         { "a.test:99999", "http://a.test/", false },
         { "y@a.test", "http://x.y@a.test/", false }, /* longer than the host, whatever stands before it */
-        { "*.", "http://a.test/", false },
+        { "*.", "http://a.test/", false }, { "*a.test", "http://a.test/", false },
         { "*", "http://[::1]/", true },
         { ":80", "http://a.test/", false },
     };
@@ -1391,6 +1491,62 @@ TEST(no_proxy_ports)
     }
 }
 
+/* A scheme's variable is its whole name and "_proxy", or none: the one of a part of it is not looked at. */
+TEST(proxy_variables)
+{
+    static const char *const schemes[] = { "a23456789012345678901234567890123", "a234567890123456789012345678901234" };
+    for (int i = 0; i < 2; i++) {
+        char name[50], url[50], found[20];
+        snprintf(name, sizeof name, "%s_proxy", schemes[i]);
+        setenv(name, "whole", 1);
+        CHECK_STR(aio__proxy_variable(schemes[i], -1), i ? NULL : "whole"); /* longer ones have none */
+        unsetenv(name);
+        name[strlen(name) - 1] = 0;
+        setenv(name, "part", 1);
+        CHECK_STR(aio__proxy_variable(schemes[i], -1), NULL);
+        unsetenv(name);
+        snprintf(url, sizeof url, "%s://a.test/", schemes[i]);
+        CHECK_INT(aio_proxy_from_env(url, found, sizeof found), 0);
+        CHECK_STR(found, "");
+    }
+}
+
+/* $NETRC, whatever $HOME is; without it ~/.netrc; what cannot be read, or has too long a name, is none. */
+static void proxy_write(const char *path, const char *text);
+TEST(netrc_places)
+{
+    char folder[40] = "/tmp/aio-home-XXXXXX", path[60], other[60], *text, *home = getenv("HOME");
+    static char longer[2000];
+    if (!CHECK(mkdtemp(folder))) return;
+    home = home ? strdup(home) : NULL;
+    snprintf(path, sizeof path, "%s/.netrc", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    proxy_write(path, "of home");
+    proxy_write(other, "of NETRC");
+    memset(longer, '/', sizeof longer - 1);
+    const struct { const char *netrc, *home, *text; } rows[] = {
+        { NULL, NULL, NULL }, { NULL, folder, "of home" }, { other, NULL, "of NETRC" }, { other, folder, "of NETRC" },
+        { folder, folder, NULL }, { "/nonexistent/netrc", folder, NULL }, { longer, folder, NULL },
+        { NULL, longer, NULL }, { NULL, other, NULL },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].netrc) setenv("NETRC", rows[i].netrc, 1);
+        else unsetenv("NETRC");
+        if (rows[i].home) setenv("HOME", rows[i].home, 1);
+        else unsetenv("HOME");
+        CHECK_INT(aio__netrc_read(&text), 0);
+        if (!rows[i].text) CHECK_PTR(text, NULL);
+        else CHECK_STR(text, rows[i].text);
+        aio__free(text);
+    }
+    unsetenv("NETRC");
+    if (home) setenv("HOME", home, 1);
+    free(home);
+    unlink(path);
+    unlink(other);
+    rmdir(folder);
+}
+
 TEST(netrc_entries)
 {
     static const struct { const char *text, *host, *user, *password; } cases[] = {
@@ -1417,6 +1573,7 @@ TEST(netrc_entries)
         { "macdef m\nmachine a login x\nput it\n\nmachine a login u password p", "a", "u", "p" },
         { "machine a login u password p\nmacdef m\nquit", "a", "u", "p" },
         { "macdef m\r\nx y\r\n\r\nmachine a login u password p\r\n", "a", "u", "p" },
+        { "macdef\n\nm\nput it\n\nmachine a login u password p", "a", "u", "p" },
         { "machine a login", "a", NULL, NULL },
         { "machine a logi u password p", "a", NULL, NULL },
         { "machine a logins u password p", "a", NULL, NULL },
@@ -1427,12 +1584,16 @@ TEST(netrc_entries)
         { "login u password p machine a login v password q", "a", NULL, NULL },
         { "machine a login u password \"p", "a", "u", "p" },
         { "machine a login u password p\\", "a", "u", "p\\" },
+        { "machine a login u password p # said", "a", "u", "p" }, { "#", "a", NULL, NULL },
+        { "machine a login u password p \"\" default", "a", NULL, NULL },
+        { "machine a login u password p\nmacdef m\nx\n\nlogin v", "a", NULL, NULL },
+        { "machine a login u password p\nmacdef m\nx\n\nmachine a login v", "a", "v", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char text[200], user[50] = "", password[50] = "";
+        char user[50] = "", password[50] = "", *text = at_the_edge(cases[i].text, strlen(cases[i].text));
         aio_text u, p;
-        snprintf(text, sizeof text, "%s", cases[i].text);
-        bool found = aio__netrc_find(text, strlen(text), aio__text(cases[i].host, strlen(cases[i].host)), &u, &p);
+        bool found = aio__netrc_find(text, strlen(cases[i].text), aio__text(cases[i].host, strlen(cases[i].host)), &u,
+                                     &p);
         if (!CHECK_INT(found, cases[i].user != NULL)) printf("# case %d\n", (int)i);
         if (!found || !cases[i].user) continue;
         snprintf(user, sizeof user, "%.*s", (int)u.length, u.data);

@@ -297,6 +297,8 @@ SCENARIO(redirect_limits, .may = HOP_MAY)
     AIO_BEGIN(redirect_limits);
     static const hop_row none[] = { { "GET", "/302?to=/end", NULL, "A GET /302\n", 302, 0, 0, NULL } };
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(none), .options = { .no_redirects = true }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(none), .session_options = { .no_redirects = true }));
+    AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(none), .session_options = { .no_redirects = true, .max_redirects = 2 }));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 }));
     AIO_AWAIT(AIO_CALL(hop_rows, HOP_ROWS(rows), .options = { .max_redirects = 2 },
                        .session_options = { .no_redirects = true }));
@@ -688,6 +690,10 @@ SCENARIO(redirect_history, .may = HOP_MAY)
     /* again, from the session's spares; then a response without a way */
     AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
     CHECK_INT(self->r->history_count, 2);
+    for (int i = 0; i < 2; i++) { /* they led here, and nothing to them */
+        CHECK_PTR(self->r->history[i]->history, NULL);
+        CHECK_INT(self->r->history[i]->history_count, 0);
+    }
     aio_response_release(self->r);
     self->r = NULL;
     snprintf(self->url, sizeof self->url, "http://%s/e", self->base);
@@ -1097,6 +1103,8 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     static const char *const headers[] = { "Authorization", "Bearer t0ken-t0ken", "X-Long",
                                            TEN("0123456789") TEN("0123456789") TEN("0123456789") TEN("0123456789"),
                                            "Cookie", "a=c00kie", NULL };
+    static const char *const bearer[] = { "Authorization", "Bearer t0ken-t0ken", NULL };
+    static const char *const cookie[] = { "cookie", "a=c00kie-c00kie", NULL };
     static const char *const params[] = { "a", "b", NULL };
     FILE *file;
     AIO_BEGIN(secrets_erased);
@@ -1112,7 +1120,7 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
     fputs("machine 127.0.0.1 login u password Pa55word\n", file);
     fclose(file);
     setenv("NETRC", self->file, 1);
-    for (self->i = 0; self->i < 9; self->i++) {
+    for (self->i = 0; self->i < 13; self->i++) {
         snprintf(self->base, sizeof self->base, "http://u:Pa55word@127.0.0.1:%d", self->port);
         snprintf(self->url, sizeof self->url, "http://%s127.0.0.1:%d/x#f",
                  self->i == 3 || self->i == 4 ? "u:Pa55word@" : "", self->port);
@@ -1121,6 +1129,7 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         else if (self->i == 2) self->session = aio_session_open(.headers = headers, .cookie_jar = self->jar);
         else if (self->i == 7) self->session = aio_session_open(.base_url = self->base);
         else if (self->i == 8) self->session = aio_session_open(.trust_env = true);
+        else if (self->i >= 11) self->session = aio_session_open(.headers = self->i == 11 ? bearer : cookie);
         else self->session = aio_session_open(.cookies = self->i == 5 ? cookies : NULL, .cookie_jar = self->jar);
         REQUIRE(self->session);
         if (!self->i)
@@ -1128,6 +1137,8 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         else if (self->i == 4) self->get = aio_session_get(self->session, self->url, .params = params);
         else if (self->i == 6) self->get = aio_session_get(self->session, self->url, .headers = headers);
         else if (self->i == 7) self->get = aio_session_get(self->session, "/x");
+        else if (self->i == 9) self->get = aio_session_get(self->session, self->url, .headers = bearer);
+        else if (self->i == 10) self->get = aio_session_get(self->session, self->url, .headers = cookie);
         else self->get = aio_session_get(self->session, self->url, .cookies = self->i == 1 ? cookies : NULL);
         self->get = (aio_response_task *)aio_create_task(self->get);
         REQUIRE(self->get);
@@ -1141,9 +1152,15 @@ SCENARIO(secrets_erased, .skip = KIND_SLICE | KIND_CALL /* the stream keeps what
         }
         AIO_AWAIT((aio_future *)aio_ref(self->get));
         CHECK_INT(self->get->result->status, 200);
+        if (self->i < 9) { /* what its session does not keep any more, and what it keeps */
+            AIO_AWAIT(aio_session_close(self->session));
+            self->session = NULL;
+        }
         aio_response_release(self->get->result);
         aio_unref(self->get);
         self->get = NULL;
+        for (aio__reply *spare = self->session ? self->session->spares : NULL; spare; spare = spare->spare)
+            secret_look(spare->x.out.data);
         AIO_AWAIT(aio_session_close(self->session));
         self->session = NULL;
         if (!CHECK_INT(secrets_left, 0)) printf("# case %d\n", self->i);
@@ -1262,6 +1279,15 @@ TEST(redirect_leads)
         { "http://a.test/x", "wsx://a.test/y", NULL, false, false, false, true },
         { "http://a.test/x", "ws", "http://a.test/ws", false, false, false, true },
         { "http://a.test/x", "ws:", NULL, false, false, false, true },
+        { "http://a.test/x", "wss:", NULL, false, false, false, true },
+        { "http://a.test/x", "wsx", "http://a.test/wsx", false, false, false, true },
+        { "http://a.test/x", "ab://a.test/y", NULL, false, false, false, true },
+        { "http://a.test/x", "abs://a.test/y", NULL, false, false, false, true },
+        { "http://u:p@a.test/x", "http://v:p@a.test/y", "http://v:p@a.test/y", false, true, false },
+        { "http://u:p@a.test/x", "http://u:q@a.test/y", "http://u:q@a.test/y", false, true, false },
+        { "http://uv:p@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, true, false },
+        { "http://u:pq@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, true, false },
+        { "http://u@a.test/x", "http://u:p@a.test/y", "http://u:p@a.test/y", false, true, false },
         { "http://a.test/x", "http://a.test:99999/", NULL, false, false, false },
         { "http://a.test/x", "http://", NULL, false, false, false },
         { "http://a.test/x/%7e?q#%7e", "/%7e/../%2f?%7e", "http://a.test/%7e/../%2f?%7e#%7e", false, false, true },

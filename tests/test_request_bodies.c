@@ -6,6 +6,7 @@
 #define CUTS_NEXT  "GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
 #define CUTS_OK(length, more) OK_HEAD(length) more "\r\n"
 #define CUTS_NEXT_OK OK_HEAD("4") "\r\nnext"
+#define CUTS_OWN   "GET /own HTTP/1.1\r\nHost: h\r\n\r\n" /* whose handler fails as a body that is short */
 static const struct request_row {
     const char *said, *answer;
     char        how;        /* 'l'ine, 'u'ntil, 'e'xactly, 's'ome */
@@ -20,6 +21,8 @@ static const struct request_row {
       'u', "--", 2, 0, 0 },
     { CUTS_HEAD CUTS_EIGHT CUTS_NEXT, CUTS_OK("10", "") "abcd|efgh|" CUTS_NEXT_OK, 'e', NULL, 4, AIO_EINCOMPLETE, 0 },
     { CUTS_HEAD CUTS_EIGHT CUTS_NEXT, CUTS_OK("10", "") "abc|def|gh" CUTS_NEXT_OK, 'e', NULL, 3, AIO_EINCOMPLETE, 2 },
+    { CUTS_HEAD CUTS_EIGHT CUTS_OWN, CUTS_OK("10", "") "abc|def|gh" REFUSED("500 Internal Server Error", "27")
+      "500: Internal Server Error\n", 'e', NULL, 3, AIO_EINCOMPLETE, 2 },
     { CUTS_HEAD CUTS_EIGHT CUTS_NEXT, CUTS_OK("8", "") "abcdefgh" CUTS_NEXT_OK, 'e', NULL, 0, 0, 0 },
     { CUTS_HEAD CUTS_EIGHT, CUTS_OK("8", "Connection: close\r\n") "abcdefgh", 'e', NULL, 21, AIO_ELIMIT, 0 },
     { CUTS_HEAD CUTS_EIGHT CUTS_NEXT, CUTS_OK("8", "") "abcdefgh" CUTS_NEXT_OK, 's', NULL, 2, 0, 0 },
@@ -37,7 +40,7 @@ static const struct request_row {
 
 /* /cut answers with the pieces, a '|' behind each, and with what is left after an error; /raw catches none. */
 struct request_cut { aio_task task; aio_request *request; const struct request_row *row; aio_text text; size_t used;
-    char gave[200]; };
+    int wrong; char gave[200]; };
 static aio_text_task *request_cut_next(const struct request_cut *self)
 {
     const struct request_row *row = self->row;
@@ -59,6 +62,16 @@ static AIO_CORO(request_cut)
     if (!strcmp(self->request->path.data, "/next")) {
         AIO_AWAIT(aio_request_respond(self->request, 200, .text = "next"));
         AIO_RETURN();
+    }
+    if (!strcmp(self->request->path.data, "/own")) {
+        expect_report("the handler of GET /own");
+        AIO_RAISE(AIO_EINCOMPLETE, "a body of its own");
+    }
+    for (; self->wrong < 2; self->wrong++) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_request_readuntil(self->request, self->wrong ? NULL : "x", (size_t)self->wrong));
+            UNREACHED();
+        } AIO_CATCH_CODE(EINVAL) CHECK(strstr(aio_caught(self)->message, "an empty separator")); AIO_END_TRY;
     }
     if (!strcmp(self->request->path.data, "/raw")) {
         AIO_ASYNC_FOR(self->text, request_cut_next(self)) self->used += self->text.length; /* until it raises */

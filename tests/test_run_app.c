@@ -38,12 +38,16 @@ static AIO_CORO(run_app_stays)
 }
 static void *run_app_stay(aio_request *request, void *arg)
 {
+    __atomic_fetch_or(&run_app_threads, 1u << run_app_own, __ATOMIC_SEQ_CST);
     return (void)arg, AIO_CALL(run_app_stays, .request = request);
 }
 
-/* Asks over connections of its own, as often as it takes until all threads have answered, then sends the signals. */
+/* Asks over connections of its own, as often as it takes until all threads have answered, then sends the signals; of
+ * more than one signal the connections stay meanwhile. */
+enum { RUN_APP_KEPT = 100 };
 struct run_app_client {
-    aio_task task; unsigned threads; const char *path; int signals; aio_stream *stream; aio_text text; char said[80]; int i;
+    aio_task task; unsigned threads; const char *path; int signals; aio_stream *stream, *kept[RUN_APP_KEPT];
+    aio_text text; char said[80]; int i;
 };
 static AIO_CORO(run_app_client)
 {
@@ -54,20 +58,21 @@ static AIO_CORO(run_app_client)
         aio_stream_write(self->stream, self->said, strlen(self->said));
         AIO_AWAIT(self->text, aio_stream_read(self->stream, 100));
         CHECK(!memcmp(self->text.data, "HTTP/1.1 200 OK", 15));
-        if (self->signals > 1) break;
-        aio_stream_abort(self->stream);
+        if (self->signals > 1 && self->i < RUN_APP_KEPT) self->kept[self->i] = self->stream;
+        else aio_stream_abort(self->stream);
         self->stream = NULL;
     }
     for (run_app_rounds = self->i; self->signals--;) {
-        kill(getpid(), self->signals ? SIGINT : self->i ? SIGTERM : SIGINT);
+        kill(getpid(), self->signals || self->kept[0] ? SIGINT : self->i ? SIGTERM : SIGINT);
         AIO_AWAIT(aio_sleep(0.02));
     }
     AIO_FINALLY;
         aio_stream_abort(self->stream);
+        for (int i = 0; i < RUN_APP_KEPT; i++) aio_stream_abort(self->kept[i]);
     AIO_END;
 }
 
-struct run_app_plan { unsigned threads; const char *path; int signals; int fails; };
+struct run_app_plan { unsigned threads; const char *path; int signals; int fails, code; };
 
 /* In each thread; the first one's has the client beside it. */
 struct run_app_begin { aio_task task; const struct run_app_plan *plan; int which; };
@@ -77,7 +82,7 @@ static AIO_CORO(run_app_begin)
     AIO_AWAIT(aio_sleep(0));
     self->which = __atomic_fetch_add(&run_app_started, 1, __ATOMIC_SEQ_CST);
     run_app_own = self->which;
-    if (self->plan->fails == self->which + 1) AIO_RAISE(EDOM, "no startup");
+    if (self->plan->fails == self->which + 1) AIO_RAISE(self->plan->code, "no startup");
     if (!self->which && self->plan->path)
         aio_unref(aio_create_task(AIO_CALL(run_app_client, .threads = self->plan->threads, .path = self->plan->path,
                                            .signals = self->plan->signals)));
@@ -96,7 +101,7 @@ static void *run_app_cleanup(void *plan)
 
 static int run_app_run(const struct run_app_plan *plan, int threads, double seconds)
 {
-    aio_http_server_options server = { .reuse_port = true };
+    aio_http_server_options server = { .reuse_port = threads < 2 }; /* several have it of themselves */
     run_app_hold();
     aio_app *app = aio_app_open();
     aio_app_route(app, "GET", "/", run_app_hello, NULL);
@@ -110,37 +115,42 @@ static int run_app_run(const struct run_app_plan *plan, int threads, double seco
 
 TEST(run_app_one_thread)
 {
-    static const struct run_app_plan plan = { 1, "/", 1, 0 };
+    static const struct run_app_plan plan = { 1, "/", 1, 0, 0 };
     CHECK_INT(run_app_run(&plan, 0, 5), 0);
     CHECK(run_app_started == 1 && run_app_ended == 1);
 }
 
 TEST(run_app_three_threads)
 {
-    static const struct run_app_plan plan = { 7, "/", 1, 0 };
+    static const struct run_app_plan plan = { 7, "/", 1, 0, 0 };
     CHECK_INT(run_app_run(&plan, 3, 5), 0);
     CHECK(run_app_started == 3 && run_app_ended == 3 && run_app_threads == 7);
 }
 
-/* A handler goes on for ever: the first signal waits for it, the second one does not. */
+/* A handler goes on for ever in each thread: the first signal waits for them, the second one does not. */
 TEST(run_app_second_signal)
 {
-    static const struct run_app_plan plan = { 0, "/stay", 2, 0 };
+    static const struct run_app_plan plan = { 7, "/stay", 2, 0, 0 };
     CHECK_INT(run_app_run(&plan, 3, AIO_UNLIMITED), 130);
-    CHECK_INT(run_app_ended, run_app_started);
+    CHECK(run_app_started == 3 && run_app_ended == 3 && run_app_threads == 7);
 }
 
 /* A thread cannot begin: the others end, and what it was is said. */
 TEST(run_app_thread_fails)
 {
-    static const struct run_app_plan plan = { 0, NULL, 0, 2 };
-    CHECK_INT(run_app_run(&plan, 3, 5), 1);
-    CHECK_INT(run_app_ended, run_app_started - 1);
+    static const struct run_app_plan plans[] = {
+        { 0, NULL, 0, 2, EDOM }, { 0, NULL, 0, 1, EDOM }, { 0, NULL, 0, 2, AIO_ECANCELLED },
+        { 0, NULL, 0, 1, AIO_ECANCELLED } /* of itself: nobody has stopped it */
+    };
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(run_app_run(&plans[i], 3, 5), 1);
+        CHECK_INT(run_app_ended, run_app_started - 1);
+    }
 }
 
 TEST(run_app_refuses)
 {
-    static const struct run_app_plan plan = { 0, NULL, 0, 1 };
+    static const struct run_app_plan plan = { 0, NULL, 0, 1, EDOM };
     aio_http_server_options server = { .sock = 7 };
     CHECK_INT(run_app_run(&plan, 1, 5), 1);
     CHECK(run_app_started == 1 && !run_app_ended);
@@ -243,7 +253,7 @@ TEST(run_app_path)
 TEST(run_app_listen_fds)
 {
     static const char *const two[] = { run_app_path[0], run_app_path[1], run_app_path[0], NULL }, *const port[] = { "", NULL };
-    aio_http_server_options server = { .reuse_port = true };
+    aio_http_server_options server = { .reuse_port = true }, other = { .sock = 999 }; /* which does not count then */
     char pid[20];
     int kept[2];
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
@@ -258,7 +268,8 @@ TEST(run_app_listen_fds)
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", "2", 1);
         CHECK_INT(aio_run_app(app, "127.0.0.1", run_app_port, .path = "/none/such", .listen_fds = true, .quiet = true,
-                              .threads = threads, .startup = run_app_visits, .arg = (void *)(uintptr_t)two), 0);
+                              .server = &other, .threads = threads, .startup = run_app_visits,
+                              .arg = (void *)(uintptr_t)two), 0);
         CHECK_INT(run_app_rounds, 3);
         CHECK_INT(run_app_started, threads ? threads : 1);
         CHECK(fcntl(AIO_LISTEN_FDS_START, F_GETFD) < 0 && fcntl(AIO_LISTEN_FDS_START + 1, F_GETFD) < 0);
@@ -275,6 +286,27 @@ TEST(run_app_listen_fds)
                           .startup = run_app_visits, .arg = (void *)(uintptr_t)port), 0);
     CHECK_INT(run_app_rounds, 1);
     close(run_app_holder);
+}
+
+/* Where it listens, in how many threads, and how it ends, is said on stderr, unless it is to be quiet. */
+TEST(run_app_says_where, .skip = KIND_DEBUG)
+{
+    static const char *const both[] = { "", run_app_path[0], NULL };
+    for (int i = 0; i < 3; i++) {
+        char wanted[200] = "";
+        aio_http_server_options server = { .reuse_port = true };
+        aio_app *app = run_app_make(i == 1 ? 3 : 1);
+        signal_capture();
+        int code = aio_run_app(app, "127.0.0.1", run_app_port, .path = run_app_path[0], .server = &server,
+                               .quiet = i == 2, .threads = i == 1 ? 3 : 0, .startup = run_app_visits,
+                               .arg = (void *)(uintptr_t)both);
+        if (i == 2) fputs("-", stderr);
+        if (i < 2) snprintf(wanted, sizeof wanted, "Running on http://127.0.0.1:%d, unix:%s%s (Ctrl-C ends it)\n",
+                            run_app_port, run_app_path[0], i ? " in 3 threads" : "");
+        CHECK_STR(signal_captured(), i < 2 ? wanted : "-");
+        CHECK_INT(code, 0);
+        close(run_app_holder);
+    }
 }
 
 /* What cannot be: a path that is too long, one in a folder that is not there, beside a port and alone, a socket that

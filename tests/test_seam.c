@@ -185,12 +185,12 @@ static int seam_limit(bool processes, rlim_t most)
     return processes ? setrlimit(RLIMIT_NPROC, &limit) : setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static const int seam_failures[] = { EPERM, EPERM, EBADF, EMFILE, ENOENT, EPERM, EPERM, EPERM, EBADF };
+static const int seam_failures[] = { EPERM, EPERM, EBADF, EMFILE, ENOENT, EPERM, EPERM, EPERM, EBADF, EBADF };
 
 static int seam_become_fails_child(int i)
 {
     static const gid_t groups[] = { 1 };
-    static const int closed = 1000;
+    static const int closed = 1000, low = 3;
     aio__spawn spawn = seam_spawn_of(NULL);
     if (i == 0) spawn.new_session = setpgid(0, 0) == 0;
     if (i == 1) spawn.new_group = setsid() > 0;
@@ -203,7 +203,10 @@ static int seam_become_fails_child(int i)
     if (i == 6) spawn.group = 54321;
     if (i == 7) spawn.user = 54321;
     if (i == 8) spawn.pass_fds = &closed;
-    if (i == 8) spawn.pass_fd_count = 1;
+    if (i >= 8) spawn.pass_fd_count = 1;
+    if (i == 9) spawn.pass_fds = &low; /* it is closed, and opening the null device gives it for a while */
+    if (i == 9) spawn.stdio[1] = AIO_DEVNULL;
+    if (i == 9) close(low);
     return seam_become(&spawn);
 }
 
@@ -317,7 +320,8 @@ static void seam_on_alarm(int signum) { (void)signum; }
 TEST(seam_fork_is_interrupted)
 {
     struct sigaction action, old;
-    static const struct itimerval often = { { 0, 100 }, { 0, 100 } }, never = { { 0, 0 }, { 0, 0 } };
+    static const struct itimerval often = { { 0, 100 }, { 0, 100 } };
+    struct itimerval limit; /* the test's own, which goes on */
     static const char *const argv[] = { "/bin/true", NULL };
     aio__spawn spawn = seam_spawn_of(seam_missing), good = seam_spawn_of(argv);
     pid_t pid = -1;
@@ -325,12 +329,12 @@ TEST(seam_fork_is_interrupted)
     memset(&action, 0, sizeof action); /* no SA_RESTART */
     action.sa_handler = seam_on_alarm;
     sigaction(SIGALRM, &action, &old);
-    setitimer(ITIMER_REAL, &often, NULL);
+    setitimer(ITIMER_REAL, &often, &limit);
     for (int i = 0; i < 8; i++) {
         CHECK_INT(seam_real.spawn_fork(&pid, &spawn), ENOENT);
         CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
     }
-    setitimer(ITIMER_REAL, &never, NULL);
+    setitimer(ITIMER_REAL, &limit, NULL);
     sigaction(SIGALRM, &old, NULL);
     errno = EINTR;
     CHECK_INT(seam_real.spawn_fork(&pid, &good), 0);
@@ -375,7 +379,14 @@ TEST(seam_fork_signals)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* posix_spawn: what cannot be opened starts nothing, whatever else is asked for; a session is a group, too. */
+AIO__NOINLINE static void seam_soil_stack(void)
+{
+    volatile unsigned char below[4096];
+    for (size_t i = 0; i < sizeof below; i++) below[i] = 0x55;
+}
+
+/* posix_spawn: what cannot be opened starts nothing, whatever else is asked for; a session is a group, too; and a
+ * group is the program's own. */
 TEST(seam_spawns)
 {
     static const char *const argv[] = { "sleep", "100", NULL };
@@ -390,6 +401,14 @@ TEST(seam_spawns)
     CHECK_INT(seam_real.spawn(&pid, &spawn), 0);
     if (pid > 0) {
         CHECK_INT(getsid(pid), pid);
+        kill(pid, SIGKILL);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+    }
+    spawn.new_session = false;
+    seam_soil_stack(); /* nothing of it is taken */
+    CHECK_INT(seam_real.spawn(&pid, &spawn), 0);
+    if (pid > 0) {
+        CHECK_INT(getpgid(pid), pid);
         kill(pid, SIGKILL);
         CHECK_INT(waitpid(pid, NULL, 0), pid);
     }

@@ -941,6 +941,47 @@ SCENARIO(server_reset_at_eof, SERVER_MAY)
     AIO_END;
 }
 
+/* A handler that has seen the end, aborts its stream and reads again: that read fails, and the end is still known. */
+static int ended_reads;
+struct ended_aborts { aio_task task; aio_stream *stream; aio_text text; };
+static AIO_CORO(ended_aborts)
+{
+    AIO_BEGIN(ended_aborts);
+    AIO_AWAIT(self->text, aio_stream_read_all(self->stream, 0));
+    CHECK_INT(self->text.length, 1);
+    CHECK(aio_stream_at_eof(self->stream));
+    aio_stream_abort(self->stream);
+    CHECK(aio_stream_at_eof(self->stream));
+    for (ended_reads = 0; ended_reads < 2; ended_reads++) {
+        AIO_TRY {
+            AIO_AWAIT(self->text, aio_stream_read(self->stream, 1));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(ECONNABORTED);
+        } AIO_END_TRY;
+        CHECK(aio_stream_at_eof(self->stream));
+    }
+    AIO_END;
+}
+CLIENT_HANDLER(ended_aborts)
+
+struct server_aborts_at_eof { aio_task task; aio_server *server; aio_stream *stream; };
+SCENARIO(server_aborts_at_eof, SERVER_MAY)
+{
+    AIO_BEGIN(server_aborts_at_eof);
+    ended_reads = 0;
+    AIO_AWAIT(self->server, aio_start_server(ended_aborts_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    REQUIRE(aio_stream_write(self->stream, "x", 1) == 0);
+    REQUIRE(aio_stream_write_eof(self->stream) == 0);
+    SOON();
+    CHECK_INT(ended_reads, 2);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* The number 0 is a descriptor as good as any: of a socket that listens, one that connects, one that was accepted, of
  * datagrams, and of a pair. */
 struct server_zero { aio_task task; aio_server *server; aio_stream *stream, *pair[2]; aio_datagram_endpoint *endpoint;

@@ -130,6 +130,7 @@ SCENARIO(session_uses_a_resolver, .may = CLIENT_MAY)
     REQUIRE(self->resolver);
     self->session = aio_session_open(.resolver = self->resolver, .family = AF_INET);
     REQUIRE(self->session);
+    CHECK_PTR(self->session->connector->names, NULL);
     self->gets[0] = (struct get_url *)aio_create_task(
         session_names_get(self->session, "here.localhost", self->port));
     REQUIRE(self->gets[0]);

@@ -140,6 +140,9 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: \"5f5e1000.0-b\r\n", STATIC_WHOLE },
     { "/a.txt", "If-None-Match: \"5f5e1000.0-c\"\r\n", STATIC_WHOLE }, { "/a.txt", "If-Match: \"5f5e1000.0-b\r\n", STATIC_412 },
     { "/a.txt", "If-None-Match: W/\r\n", STATIC_WHOLE },
+    { "/a.txt", "If-None-Match: \"" STATIC_TAG "\", \"x\"\r\n", STATIC_304 }, /* any of the list, and of the fields */
+    { "/a.txt", "If-None-Match: W/\"" STATIC_TAG "\"\r\nIf-None-Match: \"x\"\r\n", STATIC_304 },
+    { "/a.txt", "If-Match: \"" STATIC_TAG "\", \"x\"\r\nIf-Match: \"y\"\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: Sun, 13 Sep 2020 12:26:40 GMT\r\n", STATIC_PART("2", "0-1/11", "he") },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: Sun, 13 Sep 2020 12:26:41 GMT\r\n", STATIC_WHOLE },
     { "/a.txt", "Range: bytes=0-1\r\nIf-Range: nonsense\r\n", STATIC_WHOLE },
@@ -151,6 +154,7 @@ static const struct { const char *target, *fields, *answer; } static_cases[] = {
     { "/a.txt", "If-Modified-Since: yesterday\r\n", STATIC_WHOLE },
     { "/a.txt", "If-Match: \"" STATIC_TAG "\"\r\n", STATIC_WHOLE }, { "/a.txt", "If-Match: *\r\n", STATIC_WHOLE },
     { "/a.txt", "If-Match: W/\"" STATIC_TAG "\"\r\n", STATIC_412 }, { "/a.txt", "If-Match: \"x\"\r\n", STATIC_412 },
+    { "/a.txt", "If-Match: *\r\nIf-Unmodified-Since: Sun, 13 Sep 2020 12:26:39 GMT\r\n", STATIC_WHOLE },
     { "/a.txt", "If-Unmodified-Since: Sun, 13 Sep 2020 12:26:39 GMT\r\n", STATIC_412 },
     { "/a.txt", "If-Unmodified-Since: Sun, 13 Sep 2020 12:26:40 GMT\r\n", STATIC_WHOLE },
 };
@@ -240,7 +244,8 @@ SCENARIO(static_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
         { "GET /p/ HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /p HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
         { "GET /p/sub HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /pa.txt HTTP/1.1\r\nHost: h\r\n\r\n",
             STATIC_NONE },
-        { "GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /p/../p/a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
+        { "GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /q/a.txt HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /p/../p/a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
             STATIC_NONE },
         { "POST /p/a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n"
           "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 24\r\nAllow: GET, HEAD\r\n\r\n"
@@ -256,6 +261,60 @@ SCENARIO(static_options, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
         self->asks = aio_create_task(AIO_CALL(static_asks, .site = &self->site, .said = cases[self->i].said));
         AIO_AWAIT((struct static_asks *)aio_ref(self->asks));
         CHECK_STR(self->asks->answer, cases[self->i].answer);
+        aio_unref(self->asks);
+        self->asks = NULL;
+    }
+    AIO_FINALLY;
+        static_end();
+        aio_unref(self->asks);
+    AIO_END;
+}
+
+/* Whose Accept-Encoding says that gzip is fine (RFC 9110 12.5.3). */
+TEST(static_takes_gzip)
+{
+    static const struct { const char *first, *second; bool takes; } rows[] = {
+        { NULL, NULL, false }, { "", NULL, false }, { "br", NULL, false }, { "identity", NULL, false },
+        { "gzip", NULL, true }, { "GZip", NULL, true }, { "x-gzip", NULL, true }, { "br, gzip", NULL, true },
+        { "xgzip", NULL, false }, { "gzips", NULL, false }, { "gz", NULL, false }, { "x-gzips", NULL, false },
+        { "gzip;q=0", NULL, false }, { "gzip; q=0.000", NULL, false }, { "gzip ;\tQ=0", NULL, false },
+        { "gzip;q=0.001", NULL, true }, { "gzip;q=1", NULL, true }, { "gzip ; q=0.5", NULL, true },
+        { "x-gzip;q=0", NULL, false }, { "*", NULL, true }, { "*;q=0", NULL, false }, { "*;q=0.1", NULL, true },
+        { "*x", NULL, false }, { "x", NULL, false }, { "*, gzip;q=0", NULL, false }, { "gzip;q=0, *", NULL, false },
+        { "gzip, *;q=0", NULL, true }, { "*;q=0, gzip", NULL, true }, { "br", "gzip", true }, { "gzip", "br", true },
+        { "br", "gzip;q=0", false }, { "br;q=0", "*", true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aio_request request;
+        memset(&request, 0, sizeof request);
+        if (rows[i].first) CHECK_INT(aio_headers_add(&request.headers, "Accept-Encoding", rows[i].first), 0);
+        if (rows[i].second) CHECK_INT(aio_headers_add(&request.headers, "accept-encoding", rows[i].second), 0);
+        if (aio__folder_takes_gzip(&request) != rows[i].takes)
+            fail("%s and %s", rows[i].first ? rows[i].first : "none", rows[i].second ? rows[i].second : "none");
+        aio_headers_clear(&request.headers);
+    }
+}
+
+/* A site below a prefix, with an index: the prefix alone is a folder's path without its '/'. */
+struct static_prefix { aio_task task; aio_static site; struct static_asks *asks; int i; };
+SCENARIO(static_prefix, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    static const char *const rows[][2] = {
+        { "GET /p HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_301("/p/") },
+        { "GET /p?q HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_301("/p/?q") },
+        { "GET /p/ HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_HEAD("200 OK", "text/html", "3", "5f5e1000.0-3") "\r\n<p>" },
+        { "GET / HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /q HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+        { "GET /pa HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE },
+    };
+    AIO_BEGIN(static_prefix);
+    static_begin();
+    self->site.root = static_root;
+    self->site.prefix = "/p";
+    self->site.index = "index.html";
+    for (self->i = 0; self->i < rows_of((int)(sizeof rows / sizeof *rows), 1); self->i++) {
+        self->asks = aio_create_task(AIO_CALL(static_asks, .site = &self->site, .said = rows[self->i][0]));
+        AIO_AWAIT((struct static_asks *)aio_ref(self->asks));
+        CHECK_STR(self->asks->answer, rows[self->i][1]);
         aio_unref(self->asks);
         self->asks = NULL;
     }
@@ -301,6 +360,29 @@ SCENARIO(static_two_ranges, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO
     AIO_END;
 }
 
+/* A file that has become shorter is at its end, whatever an earlier call has left in errno. */
+static int static_reads;
+static ssize_t static_pread(int fd, void *data, size_t n, int64_t offset)
+{
+    (void)fd, (void)data, (void)n, (void)offset;
+    errno = static_reads++ ? EIO : EINTR;
+    return static_reads > 1 ? -1 : 0;
+}
+TEST(static_file_that_is_shorter)
+{
+    static struct aio__folder_answer answer;
+    aio__folder_look look;
+    char data[4];
+    memset(&look, 0, sizeof look);
+    answer.look = &look;
+    answer.ranges[0].count = 3;
+    static_reads = 0;
+    aio__os.pread = static_pread;
+    CHECK(!aio__folder_read(&answer, data));
+    aio__os.pread = seam_pread;
+    CHECK_INT(static_reads, 1);
+}
+
 /* Several ranges: each part with its own head, as long as the head of all has said. */
 struct static_ranges { aio_task task; aio_static site; struct static_asks *asks; };
 SCENARIO(static_ranges, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
@@ -333,16 +415,28 @@ SCENARIO(static_ranges, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EIN
 }
 
 /* A program's own files: its fields and type count, any method is fine; a file that is not there is 404. */
-struct sends_file { aio_task task; aio_request *request; char path[100]; };
+struct sends_file { aio_task task; aio_request *request; aio_headers fields; char path[100]; };
 static AIO_CORO(sends_file)
 {
     static const char *const fields[] = { "Content-Disposition", "attachment", "ETag", "\"mine\"", NULL };
     AIO_BEGIN(sends_file);
     snprintf(self->path, sizeof self->path, "%s%s", static_root, self->request->path.data);
-    if (self->request->query.data)
+    AIO_TRY {
+        AIO_AWAIT(aio_request_send_file(self->request, NULL));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EINVAL);
+    } AIO_END_TRY;
+    if (self->request->query.data && *self->request->query.data == 'f') {
+        if (aio_headers_add(&self->fields, "X-Own", "1") || aio_headers_add(&self->fields, "etag", "\"mine\""))
+            AIO_RAISE(ENOMEM);
+        AIO_AWAIT(aio_request_send_file(self->request, self->path, .header_fields = &self->fields));
+    } else if (self->request->query.data)
         AIO_AWAIT(aio_request_send_file(self->request, self->path, .content_type = "x/y", .headers = fields,
                                         .gzip = *self->request->query.data == 'z'));
     else AIO_AWAIT(aio_request_send_file(self->request, self->path));
+    AIO_FINALLY;
+        aio_headers_clear(&self->fields);
     AIO_END;
 }
 static void *sends_file_handler(aio_request *request, void *arg) { (void)arg; return AIO_CALL(sends_file,
@@ -361,13 +455,16 @@ SCENARIO(static_send_file, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_
           "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nContent-Length: 6\r\nContent-Disposition: attachment\r\n"
           "ETag: \"mine\"\r\nLast-Modified: Sun, 13 Sep 2020 12:26:40 GMT\r\nAccept-Ranges: bytes\r\n"
           "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n\r\nzipped" },
+        { "GET /a.txt?f HTTP/1.1\r\nHost: h\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nLast-Modified: Sun, 13 Sep 2020 "
+          "12:26:40 GMT\r\nAccept-Ranges: bytes\r\nX-Own: 1\r\netag: \"mine\"\r\n\r\nhello world" },
         { "GET /sub HTTP/1.1\r\nHost: h\r\n\r\n", STATIC_NONE }, { "GET /pipe HTTP/1.1\r\nHost: h\r\n\r\n",
             STATIC_NONE },
     };
     AIO_BEGIN(static_send_file);
     static_begin();
     AIO_AWAIT(self->server, aio_start_http_server(sends_file_handler, NULL, "127.0.0.1", 0));
-    for (self->i = 0; self->i < rows_of(5, 2); self->i++) {
+    for (self->i = 0; self->i < rows_of((int)(sizeof cases / sizeof *cases), 2); self->i++) {
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
             .said = cases[self->i].said));
         AIO_AWAIT((struct talk *)aio_ref(self->talk));
@@ -376,6 +473,66 @@ SCENARIO(static_send_file, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_
         self->talk = NULL;
     }
     AIO_FINALLY;
+        static_end();
+        aio_unref(self->talk);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+static int static_zeros; /* looks at descriptor 0 */
+static int static_fstat(int fd, struct stat *status)
+{
+    static_zeros += fd == 0;
+    return seam_fstat(fd, status);
+}
+
+/* In a program without standard input, a file may be opened as descriptor 0: it is sent, and closed; so is what was to
+ * be its compressed form, and is no file. */
+struct static_sends_zero { aio_task task; aio_request *request; int saved; char path[100]; };
+static AIO_CORO(static_sends_zero)
+{
+    AIO_BEGIN(static_sends_zero);
+    snprintf(self->path, sizeof self->path, "%s%s", static_root, self->request->path.data);
+    self->saved = dup(0);
+    aio__os.fstat = static_fstat;
+    close(0);
+    AIO_AWAIT(aio_request_send_file(self->request, self->path, .gzip = true));
+    CHECK_INT(fcntl(0, F_GETFD), -1);
+    AIO_FINALLY;
+        aio__os.fstat = seam_fstat;
+        if (self->saved > 0) {
+            dup2(self->saved, 0);
+            close(self->saved);
+        }
+    AIO_END;
+}
+static void *static_zero_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(static_sends_zero, .request = request);
+}
+
+struct static_descriptor_zero { aio_task task; aio_server *server; struct talk *talk; char path[100]; int i; };
+SCENARIO(static_descriptor_zero, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(static_descriptor_zero);
+    static_begin();
+    snprintf(self->path, sizeof self->path, "%s/x.foo.gz", static_root);
+    mkfifo(self->path, 0644);
+    AIO_AWAIT(self->server, aio_start_http_server(static_zero_handler, NULL, "127.0.0.1", 0));
+    for (self->i = 0; self->i < 2; self->i++) {
+        static_zeros = 0;
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server), .said = self->i
+            ? "GET /x.foo HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n"
+            : "GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n"));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK(!strncmp(self->talk->answer, "HTTP/1.1 200 OK\r\n", 17));
+        CHECK(strstr(self->talk->answer, self->i ? "\r\n\r\nfoo" : "\r\n\r\nhello world"));
+        CHECK_INT(static_zeros, self->i + 1);
+        aio_unref(self->talk);
+        self->talk = NULL;
+    }
+    AIO_FINALLY;
+        unlink(self->path);
         static_end();
         aio_unref(self->talk);
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
@@ -392,9 +549,13 @@ static AIO_CORO(shrinks)
     self->how = self->request->path.data[1];
     if (self->how == 'c') AIO_AWAIT(aio_request_start(self->request, 200));
     else AIO_AWAIT(aio_request_start(self->request, 200, .length = 11));
-    if (self->how == 's') CHECK_INT(ftruncate(self->fd, 4), 0);
+    if (self->how == 's' || self->how == 'q') CHECK_INT(ftruncate(self->fd, 4), 0);
     if (self->how == 'l') CHECK_INT(ftruncate(self->fd, 40), 0);
-    AIO_AWAIT(aio_request_sendfile(self->request, self->fd, 0, 11));
+    AIO_TRY {
+        AIO_AWAIT(aio_request_sendfile(self->request, self->fd, 0, 11));
+    } AIO_CATCH_CODE(AIO_EINCOMPLETE) {
+        if (self->how != 'q') AIO_RERAISE();
+    } AIO_END_TRY;
     AIO_AWAIT(aio_request_end(self->request));
     AIO_FINALLY;
         close(self->fd);
@@ -411,13 +572,14 @@ SCENARIO(static_changes, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
             "b\r\nhello world\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"
           "Content-Type: application/octet-stream\r\nConnection: close\r\n\r\nhello world", false },
         { "GET /shorter HTTP/1.1\r\nHost: h\r\n\r\nGET /l HTTP/1.1\r\nHost: h\r\n\r\n", "hell", true },
+        { "GET /quiet HTTP/1.1\r\nHost: h\r\n\r\nGET /l HTTP/1.1\r\nHost: h\r\n\r\n", "hell", false },
         { "HEAD /long HTTP/1.1\r\nHost: h\r\n\r\nGET /l HTTP/1.1\r\nHost: h\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Type: "
           "application/octet-stream\r\nContent-Length: 11\r\n\r\nhello world", false },
     };
     AIO_BEGIN(static_changes);
     AIO_AWAIT(self->server, aio_start_http_server(shrinks_handler, NULL, "127.0.0.1", 0));
-    for (self->i = 0; self->i < 3; self->i++) {
+    for (self->i = 0; self->i < (int)(sizeof cases / sizeof *cases); self->i++) {
         static_begin();
         if (cases[self->i].fails) expect_report("error in the handler of GET /shorter");
         self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
@@ -438,10 +600,10 @@ SCENARIO(static_changes, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EI
     AIO_END;
 }
 
-/* A client that asks for a large file and takes none of it is given up after write_timeout. */
+/* A client that asks for a large file and takes none of it is given up after write_timeout. Over a unix socket:
+ * what the kernel moves later, in its own time, would be progress at any of ours. */
 struct static_stalls { aio_task task; aio_server *server; aio_static site; aio_stream *stream; double began;
-    char path[100];
-    int i; };
+    char path[100], socket[100]; int i; };
 SCENARIO(static_stalls, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED }, .skip = KIND_SLICE /* long */)
 {
     AIO_BEGIN(static_stalls);
@@ -449,10 +611,13 @@ SCENARIO(static_stalls, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNAB
     snprintf(self->path, sizeof self->path, "%s/big.bin", static_root);
     if (truncate(self->path, 100000000)) AIO_RAISE(errno);
     self->site.root = static_root;
-    AIO_AWAIT(self->server, aio_start_http_server(aio_static_handler, &self->site, "127.0.0.1", 0, .write_timeout = 7));
-    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server), .limit = 1024));
+    snprintf(self->socket, sizeof self->socket, "%s.socket", static_root);
+    unlink(self->socket); /* one that a server could not */
+    AIO_AWAIT(self->server, aio_start_unix_http_server(aio_static_handler, &self->site, self->socket,
+                                                       .write_timeout = 7));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->socket, .limit = 1024));
     self->began = aio_loop_time(aio_get_running_loop());
-    aio_stream_write(self->stream, "GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n", 35);
+    aio_stream_write(self->stream, "GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n", 34);
     for (self->i = 0; self->i < 100 && (self->i < 10 || aio_server_client_count(self->server)); self->i++)
         AIO_AWAIT(aio_sleep(1));
     CHECK_INT(aio_server_client_count(self->server), 0);
@@ -539,6 +704,40 @@ SCENARIO(static_no_thread, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_
     AIO_END;
 }
 
+/* The file with ".gz" goes before the other one though the kernel knows only that. */
+static int static_uncached_gz(int folder, const char *path, int flags)
+{
+    size_t n = strlen(path);
+    if (n < 3 || strcmp(path + n - 3, ".gz")) return seam_openat_cached(folder, path, flags);
+    return static_uncached(folder, path, flags);
+}
+struct static_gz_unknown { aio_task task; aio_static site; struct static_asks *asks; };
+SCENARIO(static_gz_unknown, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EINCOMPLETE })
+{
+    AIO_BEGIN(static_gz_unknown);
+    static_begin();
+    aio__os.openat_cached = static_uncached_gz;
+    self->site.root = static_root;
+    self->site.gzip = true;
+    self->asks = aio_create_task(AIO_CALL(static_asks, .site = &self->site,
+        .said = "GET /a.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n"));
+    AIO_AWAIT((struct static_asks *)aio_ref(self->asks));
+    CHECK_STR(self->asks->answer, STATIC_HEAD("200 OK", "text/plain", "6", "5f5e1000.0-6-gz")
+              "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n\r\nzipped");
+    AIO_FINALLY;
+        aio__os.openat_cached = seam_openat_cached;
+        static_end();
+        aio_unref(self->asks);
+    AIO_END;
+}
+
+static int static_missing(int folder, const char *path, int flags)
+{
+    if (strcmp(path, "none")) return seam_openat_cached(folder, path, flags);
+    errno = ENOENT;
+    return -1;
+}
+
 static ssize_t (*static_real_send)(int, const void *, size_t, int);
 static int static_waits; /* sends that may wait for what follows */
 static ssize_t static_send(int fd, const void *data, size_t length, int flags)
@@ -579,7 +778,15 @@ SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CA
     int probe;
     probe = aio__os_openat_cached(AT_FDCWD, static_root, O_RDONLY | O_DIRECTORY); /* not the seam's: uncounted */
     if (probe >= 0 && close(probe) == 0) {
-        CHECK_INT(seam.calls[CALL_openat_cached] - self->cached, 2);
+        aio__os.openat_cached = static_missing; /* the kernel may know that, too */
+        self->talk = aio_create_task(AIO_CALL(talk, .port = aio_server_port(self->server),
+                                              .said = "GET /s/none HTTP/1.1\r\nHost: h\r\n\r\n"));
+        AIO_AWAIT((struct talk *)aio_ref(self->talk));
+        CHECK(!strncmp(self->talk->answer, "HTTP/1.1 404", 12));
+        aio_unref(self->talk);
+        self->talk = NULL;
+        self->sent += 2; /* the client's, and the answer */
+        CHECK_INT(seam.calls[CALL_openat_cached] - self->cached, 3);
         CHECK_INT(seam.calls[CALL_openat] - self->opened, 0);
     }
     CHECK_INT(seam.calls[CALL_send] + seam.calls[CALL_sendmsg] - self->sent, 2); /* one is the client's */
@@ -598,6 +805,7 @@ SCENARIO(static_calls, /* they change the counts */ .skip = KIND_ALLOC | KIND_CA
     if (AIO__MORE_COMES) CHECK_INT(static_waits, 1); /* nothing follows that it could wait for */
     AIO_FINALLY;
         aio__os.send = static_real_send;
+        aio__os.openat_cached = seam_openat_cached;
         static_end();
         aio_unref(self->talk);
         aio_app_close(self->app);

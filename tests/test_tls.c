@@ -1217,6 +1217,32 @@ SCENARIO(tls_sessions_few, TLS_MAY)
     AIO_END;
 }
 
+/* Two servers of one name, on two ports, that would take each other's sessions. */
+struct tls_sessions_of_ports { TLS_SELF; bool reused, rude; aio_server *first; char ca[128]; };
+SCENARIO(tls_sessions_of_ports, TLS_MAY)
+{
+    AIO_BEGIN(tls_sessions_of_ports);
+    tls_setup();
+    self->server_tls = tls_server("good", NULL);
+    self->client_tls = aio_tls_context_create(.ca_file = tls_file(self->ca, "ca"));
+    REQUIRE(self->server_tls && self->client_tls);
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    self->first = self->server;
+    self->server = NULL;
+    AIO_AWAIT(self->server, aio_start_server(echo_handler, NULL, "127.0.0.1", 0, .tls_context = self->server_tls));
+    VISIT(false, self->client_tls, "localhost");
+    VISIT(true, self->client_tls, "localhost");
+    AIO_FINALLY;
+        AIO_TRY {
+            SERVER_END(self->first);
+        } AIO_CATCH_ALL {
+            CHECK(touched());
+        } AIO_END_TRY;
+        TLS_END();
+    AIO_END;
+}
+
 /* As many as there can be; and what a client of TLS 1.2 asked for is known when it resumes a session, too. */
 struct tls_sessions_most { TLS_SELF; bool reused, rude; char ca[128]; };
 SCENARIO(tls_sessions_most, TLS_MAY)
@@ -1790,6 +1816,31 @@ static void context_fails(aio_tls_context *context, const char *message)
     aio_tls_context_unref(context);
 }
 
+/* Its password is "right". What "wrong" makes of it ends in a padding that is valid. */
+static const char padded_key[] =
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+    "MIHrMFYGCSqGSIb3DQEFDTBJMCgGCSqGSIb3DQEFDDAbBAgojB8KGNI1LwIBATAM\n"
+    "BggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBAgQQZrQJWR0dmQobNXGj2wl2RASBkI7C\n"
+    "42/sSgquCECYinDhP4i7pbQ3w+8siI0y2Pm4X7pUERTeMZDvTqRCng4I5oowxLsQ\n"
+    "GlK8Sila4sWFTlR5xHOjnXwjsBlc56JS4Whw69pRsQpdPjhsKuMl7gYro25SFL2p\n"
+    "E3u+ySf17xdrLd+owX1cD2Syw6PmCD99veTBq2gb942aNNwREFkN7KKLfNTQtw==\n"
+    "-----END ENCRYPTED PRIVATE KEY-----\n";
+
+TEST(tls_wrong_password_with_right_padding)
+{
+    char good[128];
+    tls_setup();
+    tls_file(good, "good");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .key_pem = padded_key,
+                                         .key_password = "wrong"),
+                  "TLS: cannot load key_pem: the key_password is wrong");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .key_pem = padded_key,
+                                         .key_password = "right"),
+                  "TLS: cannot load key_pem: key values mismatch");
+    context_fails(aio_tls_context_create(.server = true, .cert_file = good, .key_pem = padded_key),
+                  "TLS: cannot load key_pem: a key_password is needed");
+}
+
 TEST(tls_context_errors)
 {
     char junk[128], good[128], client[128], locked[128], wanted[256];
@@ -1812,9 +1863,10 @@ TEST(tls_context_errors)
     context_fails(aio_tls_context_create(.server = true, .cert_file = good, .require_client_cert = true), "needs a ca_file");
     context_fails(aio_tls_context_create(.require_client_cert = true), "is a server's");
     tls_file(locked, "locked");
-    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: ", locked);
+    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: a key_password is needed", locked);
     context_fails(aio_tls_context_create(.server = true, .cert_file = locked), wanted);
-    context_fails(aio_tls_context_create(.server = true, .cert_file = locked, .key_password = "x"), "bad decrypt");
+    snprintf(wanted, sizeof wanted, "TLS: cannot load %s: the key_password is wrong", locked);
+    context_fails(aio_tls_context_create(.server = true, .cert_file = locked, .key_password = "x"), wanted);
     context_fails(aio_tls_context_create(.key_password = "x"), "a key_password needs its cert_file");
     context_fails(aio_tls_context_create(.request_client_cert = true), "request_client_cert is a server's");
     context_fails(aio_tls_context_create(.server = true, .cert_file = good, .request_client_cert = true),

@@ -444,6 +444,44 @@ SCENARIO(transport_tls, TLS_MAY)
     AIO_END;
 }
 
+/* A write that TLS lets wait until something was read: resume_writing comes when that was. */
+struct transport_tls_wants { TRANSPORT_SELF; aio_tls_context *server_tls, *client_tls; size_t sent; };
+SCENARIO(transport_tls_wants, .may = { ECONNRESET, AIO_EINCOMPLETE, EPIPE, AIO_ETIMEOUT, ECONNABORTED, ECONNREFUSED,
+                                       AIO_ETLS, EADDRINUSE /* as in TRANSPORT_MAY */ },
+         .skip = KIND_SLICE /* that takes more than the one read */)
+{
+    AIO_BEGIN(transport_tls_wants);
+    TRANSPORT_SETUP();
+    TLS_SETUP("good", NULL);
+    crossed_writes = crossed = 0;
+    aio__os.SSL_write = crossed_write;
+    aio__os.SSL_get_error = crossed_get_error;
+    AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path(),
+                                                   .tls_context = self->server_tls));
+    AIO_TIMEOUT(100) AIO_AWAIT(self->transport, aio_create_unix_connection(&recording, &near, transport_path(),
+        .tls_context = self->client_tls, .server_hostname = "localhost"));
+    UNTIL(far.made || near.lost);
+    SOON(); /* what follows the handshake is read */
+    REQUIRE(far.transport && near.transport);
+    crossed_writes = INT_MAX;
+    self->sent = recorder_fill(&near, 0);
+    SOON();
+    CHECK_STR(near.events, "mp");
+    crossed_writes = 0;
+    REQUIRE(far.transport && aio_transport_write(far.transport, "x", 1) == 0);
+    UNTIL((!near.full && far.amount == self->sent) || near.lost || far.lost);
+    CHECK_STR(near.events, "mprd");
+    CHECK_INT(far.amount, self->sent);
+    AIO_FINALLY;
+        aio__os.SSL_write = seam_SSL_write;
+        aio__os.SSL_get_error = seam_SSL_get_error;
+        crossed_writes = crossed = 0;
+        aio_tls_context_unref(self->server_tls);
+        aio_tls_context_unref(self->client_tls);
+        TRANSPORT_END();
+    AIO_END;
+}
+
 /* Closing waits for the peer's close_notify, and no longer than it is told to. */
 struct transport_tls_goodbye { TRANSPORT_SELF; aio_tls_context *server_tls, *client_tls; };
 SCENARIO(transport_tls_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */)
@@ -582,23 +620,28 @@ TEST(transport_stopping)
     }
 }
 
-/* No buffer when the connection has broken already: the error is the first one. */
-struct transport_buffer_broken { TRANSPORT_SELF; };
-SCENARIO(transport_buffer_broken, TRANSPORT_MAY)
+/* A connection that has broken already is lost, without an end of data: its error is the first one, whether or not the
+ * protocol gives a buffer. */
+struct transport_broken { TRANSPORT_SELF; int i; };
+SCENARIO(transport_broken, TRANSPORT_MAY)
 {
-    AIO_BEGIN(transport_buffer_broken);
-    TRANSPORT_SETUP();
+    static const aio_protocol *const protocols[] = { &recording_nowhere, &recording, &recording_buffer };
+    AIO_BEGIN(transport_broken);
     AIO_AWAIT(self->server, aio_create_unix_server(&recording, &far, transport_path()));
-    AIO_AWAIT(self->transport, aio_create_unix_connection(&recording_nowhere, &near, transport_path()));
-    aio_transport_pause_reading(near.transport);
-    UNTIL(far.made || touched());
-    recorder_abort(&far);
-    UNTIL(far.lost || touched());
-    UNTIL(near.lost || touched() || aio_transport_write(near.transport, "x", 1) == EPIPE);
-    aio_transport_resume_reading(near.transport);
-    UNTIL(near.lost || touched());
-    CHECK_STR(near.events, "ml");
-    CHECK_INT(near.code, EPIPE);
+    for (self->i = 0; self->i < 3; self->i++) {
+        TRANSPORT_SETUP();
+        AIO_AWAIT(self->transport, aio_create_unix_connection(protocols[self->i], &near, transport_path()));
+        aio_transport_pause_reading(near.transport);
+        UNTIL(far.made || touched());
+        recorder_abort(&far);
+        UNTIL(far.lost || touched());
+        UNTIL(near.lost || touched() || aio_transport_write(near.transport, "x", 1) == EPIPE);
+        aio_transport_resume_reading(near.transport);
+        UNTIL(near.lost || touched());
+        CHECK_STR(near.events, "ml");
+        CHECK_INT(near.code, EPIPE);
+        REQUIRE(near.lost);
+    }
     AIO_FINALLY;
         TRANSPORT_END();
     AIO_END;
@@ -721,6 +764,11 @@ SCENARIO(transport_misuse, TRANSPORT_MAY)
         CAUGHT(ECONNREFUSED);
     } AIO_END_TRY;
     CHECK_STR(near.events, "m");
+    aio_transport_set_protocol(near.transport, NULL, &far); /* it keeps what it has */
+    CHECK_PTR(aio_transport_get_protocol(near.transport), &recording);
+    CHECK_PTR(aio_transport_get_self(near.transport), &near);
+    aio_transport_set_protocol(NULL, &recording, &far);
+    CHECK(!aio_transport_get_protocol(NULL) && !aio_transport_get_self(NULL));
     aio_transport_pause_reading(NULL);
     aio_transport_resume_reading(NULL);
     CHECK(!aio_transport_is_reading(NULL) && aio_transport_is_closing(NULL));

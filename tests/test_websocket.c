@@ -15,6 +15,11 @@ TEST(ws_accept)
         aio__base64(text, digest, sizeof digest);
         CHECK_STR(text, rows[i].digest);
     }
+    static const char *const letters[] = { "", "/w==", "//8=", "////" };
+    for (size_t n = 0; n < 4; n++) { /* nothing of what stands behind */
+        aio__base64(text, (const uint8_t *)at_the_edge("\xFF\xFF\xFF", n), n);
+        CHECK_STR(text, letters[n]);
+    }
     aio__ws_accept(text, "dGhlIHNhbXBsZSBub25jZQ=="); /* RFC 6455 1.3 */
     CHECK_STR(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     CHECK(aio__ws_key_is_valid(aio__text("dGhlIHNhbXBsZSBub25jZQ==", 24)));
@@ -250,6 +255,20 @@ TEST(ws_heads)
         }
 }
 
+/* So many empty fragments as one message may have; the next one has as many again. */
+TEST(ws_empty_fragments)
+{
+    ws_bytes in = { NULL, 0, 0 }, out = { NULL, 0, 0 };
+    for (int message = 0; message < 3; message++) {
+        for (int i = 0; i < AIO_WS_EMPTY_MAX + (message == 2); i++) ws_put_frame(&in, i ? 0 : 1, 0, NULL, "", 0);
+        ws_put_frame(&in, 0x80, 0, NULL, "a", 1);
+    }
+    ws_read(&out, &in, 100, false, false, 100);
+    CHECK_BYTES(out.data, out.length, "T:a;T:a;!1009");
+    free(in.data);
+    free(out.data);
+}
+
 TEST(ws_texts)
 {
     static const char *const rows[] = {
@@ -444,11 +463,11 @@ SCENARIO(ws_server_hears, .may = WS_MAY)
 #define WS_REFUSED(status, why) "HTTP/1.1 " status "\r\n", why
 static const struct { const char *said, *line, *part; } ws_wishes[] = {
     { WS_ASKS("Sec-WebSocket-Protocol: soap, chat\r\nSec-WebSocket-Protocol: wamp\r\n"),
-      WS_AGREES("Sec-WebSocket-Protocol: chat\r\n"), "" },
-    { WS_ASKS("Sec-WebSocket-Protocol: Chat\r\n"), WS_AGREES(""), "" },
-    { WS_ASKS("Origin: https://a.test\r\n"), WS_AGREES(""), "" },
-    { WS_ASKS("Origin: HTTPS://B.test:81\r\n"), WS_AGREES(""), "" },
-    { WS_ASKS("Sec-WebSocket-Extensions: permessage-deflate\r\n"), WS_AGREES(""), "" },
+      WS_AGREES("Sec-WebSocket-Protocol: chat\r\nX-Site: 1\r\n"), "" },
+    { WS_ASKS("Sec-WebSocket-Protocol: Chat\r\n"), WS_AGREES("X-Site: 1\r\n"), "" },
+    { WS_ASKS("Origin: https://a.test\r\n"), WS_AGREES("X-Site: 1\r\n"), "" },
+    { WS_ASKS("Origin: HTTPS://B.test:81\r\n"), WS_AGREES("X-Site: 1\r\n"), "" },
+    { WS_ASKS("Sec-WebSocket-Extensions: permessage-deflate\r\n"), WS_AGREES("X-Site: 1\r\n"), "" },
     { WS_ASKS("Origin: https://a.test.evil\r\n"), WS_REFUSED("403 Forbidden", "this origin is not allowed") },
     { WS_ASKS("Origin: null\r\n"), WS_REFUSED("403 Forbidden", "this origin is not allowed") },
     { WS_ASKS("Sec-WebSocket-Key: " WS_KEY "\r\n"), WS_REFUSED("400 Bad Request", "Sec-WebSocket-Key is not valid") },
@@ -476,7 +495,9 @@ static const struct { const char *said, *line, *part; } ws_wishes[] = {
 struct ws_handshakes { aio_task task; aio_server *server; struct ws_talk *talk; struct ws_site site; size_t i; };
 SCENARIO(ws_handshakes, .may = WS_MAY)
 {
+    static const char *const fields[] = { "X-Site", "1", NULL };
     AIO_BEGIN(ws_handshakes);
+    self->site.options.headers = fields;
     self->site.options.protocols = "wamp, chat";
     self->site.options.origins = "https://a.test, https://b.test:81";
     AIO_AWAIT(self->server, aio_start_http_server(ws_site_handler, &self->site, "127.0.0.1", 0));
@@ -626,7 +647,8 @@ SCENARIO(ws_both, .may = WS_MAY)
 }
 
 /* A raw server: hears a handshake, answers with its accept and what it has to say, and keeps what it hears. */
-struct ws_raw { const char *head, *says; size_t length; bool closes, deaf; char heard[600]; size_t n; };
+struct ws_raw { const char *head, *says; size_t length; bool closes, curt, deaf; char heard[600]; size_t n;
+    char asked[600]; };
 struct ws_raw_client { aio_task task; aio_stream *stream; struct ws_raw *raw; aio_text text;
     char answer[600], key[25], accept[29]; };
 static AIO_CORO(ws_raw_client)
@@ -634,6 +656,7 @@ static AIO_CORO(ws_raw_client)
     const char *key;
     AIO_BEGIN(ws_raw_client);
     AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
+    snprintf(self->raw->asked, sizeof self->raw->asked, "%s", self->text.data);
     key = strstr(self->text.data, "Sec-WebSocket-Key: ");
     if (!CHECK(key && aio__ws_key_is_valid(aio__text(key + 19, 24)))) AIO_RETURN();
     memcpy(self->key, key + 19, 24);
@@ -655,6 +678,7 @@ static AIO_CORO(ws_raw_client)
         if (self->raw->n + self->text.length > sizeof self->raw->heard) break;
         memcpy(self->raw->heard + self->raw->n, self->text.data, self->text.length);
         self->raw->n += self->text.length;
+        if (self->raw->curt && self->raw->n >= 8) break; /* a close frame with a code */
     }
     AIO_END;
 }
@@ -695,6 +719,8 @@ static const struct { const char *head, *why; bool plain; int compress, bits; } 
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=13\r\n"), NULL,
       false, 12, 12 },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL, false, 12, 12 },
+    { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=15\r\n"), NULL,
+      false, 15, 15 },
     { WS_101(WS_OK "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL, false, 15, 15 },
 };
 struct ws_client_judges { WS_DIALS; size_t i; char url[60]; };
@@ -743,6 +769,7 @@ static const struct { const char *said; size_t length; const char *told; } ws_pa
       "T:Hello;T:Hello;" },
     { WS_BYTES("\xC1\x8B" WS_M "\x00\x05\x00\xFA\xFF\x48\x65\x6C\x6C\x6F\x00"), "T:Hello;" },
     { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00"), "T:Hello;" }, /* a block that says it is the last */
+    { WS_BYTES("\xC1\x8F" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\xF3\x48\xCD\xC9\xC9\x07\x00\x00"), "T:HelloHello;" },
     { WS_BYTES("\xC1\x88" WS_M "\xF3\x48\xCD\xC9\xC9\x07\x00\x00\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"),
       "T:Hello;T:Hello;" },
     { WS_BYTES("\xC1\x8D" WS_M "\xF2\x48\x05\x00\x00\x00\xFF\xFF\xCA\xC9\xC9\x07\x00"), "T:Hello;" },
@@ -750,6 +777,9 @@ static const struct { const char *said; size_t length; const char *told; } ws_pa
     { WS_BYTES("\xC1\x80" WS_M), "T:;" },
     { WS_BYTES("\xC2\x81" WS_M "\x07"), "!WebSocketError 1007;" },
     { WS_BYTES("\xC1\x85" WS_M "\xF2\x00\x11\x00\x00"), "!WebSocketError 1007;" }, /* back before the beginning */
+    { WS_BYTES("\x41\x86" WS_M "\x00\x01\x00\xFE\xFF\xC3\x80\x87" WS_M "\x00\x01\x00\xFE\xFF\xA4\x00"),
+      "T:\xC3\xA4;" }, /* a character in two frames */
+    { WS_BYTES("\xC1\x87" WS_M "\x00\x01\x00\xFE\xFF\xC3\x00"), "!WebSocketError 1007;" }, /* half a character */
     { WS_BYTES("\x01\x80" WS_M "\xC0\x80" WS_M), "!WebSocketError 1002;" },
     { WS_BYTES("\xC1\x84" WS_M "\xFA\x0F\x00\x00"), "!WebSocketError 1007;" }, /* no UTF-8 once it is inflated */
 };
@@ -837,6 +867,17 @@ TEST(ws_offers)
     CHECK(strlen(text) < sizeof text - 1);
 }
 
+/* Which codes a close frame may have (RFC 6455 7.4, and those of IANA's list). */
+TEST(ws_codes)
+{
+    static const struct { unsigned from, to; } valid[] = { { 1000, 1003 }, { 1007, 1014 }, { 3000, 4999 } };
+    for (unsigned code = 0; code < 70000; code++) {
+        bool wanted = false;
+        for (size_t i = 0; i < 3; i++) wanted = wanted || (code >= valid[i].from && code <= valid[i].to);
+        if (aio__ws_code_is_valid(code) != wanted) fail("the code %u", code);
+    }
+}
+
 /* Which options can be, from both sides of each bound. */
 TEST(ws_options)
 {
@@ -845,6 +886,7 @@ TEST(ws_options)
     memset(longer, 'p', 256);
     const aio_ws_options fit[] = {
         { .heartbeat = 0 }, { .heartbeat = AIO_UNLIMITED }, { .heartbeat = 1e-9 }, { .close_timeout = 1e-12 },
+        { .close_timeout = AIO_NOW }, { .receive_timeout = AIO_NOW },
         { .receive_timeout = 1e-12 }, { .send_timeout = 1e-9 }, { .send_timeout = AIO_UNLIMITED },
         { .max_msg_size = AIO_UNLIMITED }, { .max_msg_size = 1 }, { .compress = 9 },
         { .compress = 15 }, { .protocols = "a, b" }, { .protocols = longest } };
@@ -1080,6 +1122,127 @@ SCENARIO(ws_receive_late, .skip = KIND_SLICE | KIND_CALL /* not all of it is rea
     AIO_AWAIT(self->m, aio_ws_receive(self->ws));
     CHECK_BYTES(self->m.data.data, self->m.data.length, "in time");
     AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A heartbeat that falls into a close that waits has no timer any more, whose place may be another's by then. */
+struct ws_heartbeat_closing { WS_DIALS; aio_future *closing; double start; };
+SCENARIO(ws_heartbeat_closing, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_heartbeat_closing);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .heartbeat = 4, .close_timeout = 10 }));
+    REQUIRE(self->closing = (aio_future *)aio_create_task((aio_task *)(void *)aio_ws_close(self->ws, 0, NULL)));
+    AIO_AWAIT(aio_sleep(5));
+    CHECK_PTR(self->ws->heart, NULL);
+    self->start = aio_loop_time(aio_get_running_loop());
+    AIO_TRY {
+        AIO_TIMEOUT(20) AIO_AWAIT(aio_sleep(100));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_ETIMEOUT);
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->start, 20, 1);
+    CHECK(aio_future_done(self->closing));
+    CHECK_INT(self->raw.n, 8); /* nothing follows a close frame */
+    CHECK(aio_ws_exception(self->ws) && aio_ws_exception(self->ws)->code == AIO_ETIMEOUT);
+    AIO_FINALLY;
+        aio_unref(self->closing);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A close after a failure waits until the peer has seen why, and is no failure itself, whatever that was. */
+struct ws_close_failed { WS_DIALS; aio_ws_message m; };
+SCENARIO(ws_close_failed, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_close_failed);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    aio__ws_fail(self->ws, AIO_WS_INTERNAL_ERROR, &aio__no_memory, ""); /* as for a message without room */
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(ENOMEM);
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_ws_close(self->ws, 0, NULL)); /* also where the connection breaks meanwhile */
+    CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_INTERNAL_ERROR);
+    CHECK_INT(self->raw.n, 8);
+    CHECK((unsigned char)self->raw.heard[0] == 0x88 && (unsigned char)self->raw.heard[1] == 0x82);
+    CHECK(!aio_ws_stream(self->ws));
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* What a client asks with: the extension as its options have it, and behind our fields its own. */
+struct ws_client_asks { WS_DIALS; size_t i; };
+SCENARIO(ws_client_asks, .may = WS_MAY)
+{
+    static const char *const fields[] = { "X-Own", "1", "X-Other", "2", NULL };
+    static const struct { aio_ws_options options; const char *asked; } rows[] = {
+        { { .compress = 15 }, "\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" },
+        { { .compress = 12 }, "\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12; "
+                              "server_max_window_bits=12\r\n" },
+        { { .compress = 15, .no_context_takeover = true },
+          "\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; client_max_window_bits; "
+          "server_no_context_takeover\r\n" },
+        { { .protocols = "a, b", .headers = fields },
+          "\r\nSec-WebSocket-Protocol: a, b\r\nX-Own: 1\r\nX-Other: 2\r\n" },
+    };
+    AIO_BEGIN(ws_client_asks);
+    self->raw.closes = true;
+    for (self->i = 0; self->i < sizeof rows / sizeof *rows; self->i++) {
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                     .options = rows[self->i].options));
+        if (!strstr(self->raw.asked, rows[self->i].asked)) CHECK_STR(self->raw.asked, rows[self->i].asked);
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+/* A peer that closes the connection instead of answering a close frame: that is its end, without an error, also where
+ * nobody waits for the close, and a receive sees it. */
+struct ws_close_unanswered { WS_DIALS; double start; aio_ws_message m; aio_future *close; int round; };
+SCENARIO(ws_close_unanswered, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_close_unanswered);
+    self->raw.curt = true;
+    for (self->round = 0; self->round < 2; self->round++) {
+        self->raw.n = 0;
+        AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+        self->start = aio_loop_time(aio_get_running_loop());
+        REQUIRE(self->close = aio_ws_close(self->ws, 3000, NULL));
+        if (!self->round) AIO_AWAIT((aio_future *)aio_ref(self->close));
+        aio_unref(self->close);
+        self->close = NULL;
+        AIO_AWAIT(self->m, aio_wait_for(aio_ws_receive(self->ws), 5));
+        CHECK_INT(self->m.type, AIO_WS_CLOSED);
+        CHECK_INT(self->m.extra, AIO_WS_ABNORMAL);
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->start, 0, 1);
+        CHECK(!aio_ws_exception(self->ws) && !aio_ws_stream(self->ws));
+        CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_ABNORMAL);
+        aio_ws_release(self->ws);
+        self->ws = NULL;
+    }
+    AIO_FINALLY;
+        aio_unref(self->close);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
@@ -1333,6 +1496,116 @@ SCENARIO(ws_order, .may = WS_MAY)
     AIO_END;
 }
 
+/* From an aio_ws_close on nothing more is sent: who waits for his turn hears it at once, though the peer is silent. */
+struct ws_close_refuses { WS_DIALS; struct ws_send_one *one; aio_future *closing; double began; };
+SCENARIO(ws_close_refuses, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_close_refuses);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    REQUIRE(ws_unmask(self->ws));
+    AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "a", 1, false));
+    REQUIRE(self->one = aio_create_task(AIO_CALL(ws_send_one, .ws = self->ws, .text = "b")));
+    AIO_AWAIT(aio_sleep(1));
+    self->began = aio_loop_time(aio_get_running_loop());
+    REQUIRE(self->closing = aio_ws_close(self->ws, 0, NULL));
+    if (aio_future_done(self->closing)) AIO_AWAIT((aio_future *)aio_ref(self->closing)); /* it has failed */
+    AIO_TIMEOUT(8) AIO_AWAIT((struct ws_send_one *)aio_ref(self->one));
+    CHECK_INT(self->one->code, EPIPE);
+    AIO_TRY {
+        AIO_AWAIT(aio_ws_send_chunk(self->ws, AIO_WS_TEXT, "c", 1, true));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+    } AIO_END_TRY;
+    CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0, 0.5);
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_BYTES(self->raw.heard, self->raw.n, "\x01\x81\0\0\0\0a\x88\x82\0\0\0\0\x03\xE8", 15);
+    AIO_FINALLY;
+        aio_unref(self->closing);
+        if (self->one) aio_task_cancel(self->one);
+        aio_unref(self->one);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* A message has a send_timeout of its own once all before it was taken. */
+static int ws_tardy_code;
+struct ws_tardy { aio_task task; aio_request *request; aio_ws *ws; aio_ws_message m; int i; };
+static AIO_CORO(ws_tardy)
+{
+    AIO_BEGIN(ws_tardy);
+    AIO_AWAIT(self->ws, aio_request_upgrade_websocket(self->request, .send_timeout = 10));
+    tardy_stream = aio_ws_stream(self->ws);
+    for (; self->i < 5000 && !aio_stream_write_buffer_size(tardy_stream); self->i++)
+        aio_unref(aio_ws_send_bytes(self->ws, plenty, 1000));
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        aio_unref(aio_ws_send_bytes(self->ws, plenty, PLENTY));
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    } AIO_CATCH {
+        ws_tardy_code = aio_caught(self)->code;
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        tardy_stream = NULL;
+        aio_ws_release(self->ws);
+    AIO_END;
+}
+static void *ws_tardy_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(ws_tardy, .request = request);
+}
+
+struct ws_taken_late { aio_task task; aio_server *server; aio_stream *stream; aio_text text; char path[60]; int i; };
+SCENARIO(ws_taken_late, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, ECONNABORTED, AIO_EINCOMPLETE, ENOENT },
+         .skip = KIND_SLICE | KIND_CALL /* what the system takes late, after EAGAIN, is progress */)
+{
+    AIO_BEGIN(ws_taken_late);
+    tardy_stream = NULL;
+    ws_tardy_code = 0;
+    snprintf(self->path, sizeof self->path, "/tmp/aio-tardy-%ld", (long)getpid());
+    unlink(self->path);
+    AIO_AWAIT(self->server, aio_start_unix_http_server(ws_tardy_handler, NULL, self->path));
+    AIO_AWAIT(self->stream, aio_open_unix_connection(self->path, .limit = 2048));
+    aio_stream_write(self->stream, WS_ASKS(""), sizeof WS_ASKS("") - 1);
+    AIO_AWAIT(aio_sleep(9));
+    for (; self->i < 500 && tardy_stream && !touched(); self->i++) { /* until the little is taken that was unsent */
+        aio__stream_flush(tardy_stream);
+        if (!aio_stream_write_buffer_size(tardy_stream)) break;
+        AIO_AWAIT(self->text, aio_stream_read(self->stream, 1000));
+    }
+    aio_stream_write(self->stream, "\x81\x81\0\0\0\0x", 7);
+    AIO_AWAIT(aio_sleep(9)); /* the time of the first ones ends meanwhile */
+    CHECK_INT(ws_tardy_code, 0);
+    AIO_AWAIT(aio_sleep(2));
+    CHECK_INT(ws_tardy_code, ETIMEDOUT);
+    AIO_FINALLY;
+        aio_stream_abort(self->stream);
+        SERVER_END(self->server);
+        unlink(self->path);
+    AIO_END;
+}
+
+/* The bytes of a compressed message are those of RFC 7692 7.2.3.1, without what the receiver knows. */
+struct ws_deflated_bytes { WS_DIALS; };
+SCENARIO(ws_deflated_bytes, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_deflated_bytes);
+    self->raw.head = WS_101(WS_OK WS_DEFLATE);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .compress = 15 }));
+    REQUIRE(ws_unmask(self->ws));
+    AIO_AWAIT(aio_ws_send_text(self->ws, "Hello", 5));
+    AIO_AWAIT(aio_sleep(1));
+    CHECK_BYTES(self->raw.heard, self->raw.n, "\xC1\x87\0\0\0\0\xF2\x48\xCD\xC9\xC9\x07\0", 13);
+    AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* The server's side of an aio_ws_close that no frame answers: who receives meanwhile is told. The client's close may be
  * asked for, and the WebSocket released before that has begun. And a compressed message in many pieces is as long as
  * what it stands for. */
@@ -1539,6 +1812,43 @@ SCENARIO(ws_by_hand, .may = WS_MAY)
     CHECK(self->raw.n == 18 && (unsigned char)self->raw.heard[8] == 0x88);
     CHECK_INT(aio_ws_close_code(self->ws), AIO_WS_GOING_AWAY);
     AIO_FINALLY;
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        aio_server_abort_clients(self->server);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
+static unsigned char ws_drawn; /* bytes that count on: those of each mask begin with 4k + 1 */
+static int ws_entropy(void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) ((unsigned char *)bytes)[i] = ++ws_drawn;
+    return 0;
+}
+
+/* Each frame of a client has a mask of its own, from the system's randomness. */
+enum { WS_MASKED = 20 };
+struct ws_masks_differ { WS_DIALS; int i; };
+SCENARIO(ws_masks_differ, .may = WS_MAY)
+{
+    bool seen[256];
+    AIO_BEGIN(ws_masks_differ);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    ws_drawn = 0;
+    aio__os.getentropy = ws_entropy;
+    for (self->i = 0; self->i < WS_MASKED; self->i++) AIO_AWAIT(aio_ws_send_text(self->ws, "hello", 5));
+    AIO_AWAIT(aio_sleep(1));
+    REQUIRE(self->raw.n == WS_MASKED * 11);
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < WS_MASKED; i++) {
+        const unsigned char *frame = (const unsigned char *)self->raw.heard + 11 * i, *mask = frame + 2;
+        CHECK(frame[0] == 0x81 && frame[1] == 0x85 && mask[0] % 4 == 1 && !seen[mask[0]]);
+        seen[mask[0]] = true;
+        for (int k = 1; k < 4; k++) CHECK_INT(mask[k], mask[0] + k);
+        for (int k = 0; k < 5; k++) CHECK_INT(frame[6 + k] ^ mask[k % 4], "hello"[k]);
+    }
+    AIO_FINALLY;
+        aio__os.getentropy = seam_getentropy;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
         aio_server_abort_clients(self->server);
