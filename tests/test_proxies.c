@@ -167,7 +167,7 @@ static int hop_talk(const struct hop_case *c, size_t step, aio__buffer *sent, ch
         if (end > c->replies_length) end = c->replies_length;
         CHECK(aio__buffer_append(sent, hop.out.data, hop.out.end));
         hop.out.end = 0;
-        code = aio__hop_feed(&hop, c->replies + at, end - at, &used);
+        code = aio__hop_feed(&hop, c->replies_length ? c->replies + at : NULL, end - at, &used);
         at += used;
         if (!code) CHECK_INT(at, c->replies_length);
         if (end == c->replies_length && !used) break;
