@@ -6306,6 +6306,9 @@ typedef struct aio__poller {
 typedef aio__work aio__timer;
 
 /* One of the timer heap. `what` is an aio__timer with the lowest bit set, or a sleep. */
+/* Where a later timer stands is told by the highest bit in which its time differs from the present grain. */
+enum { AIO__GRAIN_BITS = 20, AIO__PLACES = 64 - AIO__GRAIN_BITS };
+
 typedef struct aio__entry {
     int64_t   when;
     uintptr_t what;
@@ -6418,10 +6421,15 @@ struct aio_loop {
     aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
     aio_future     parked;    /* never done: who stands in a wait queue awaits it, until it may go on */
     aio__wait_queues wait_queues;
-    /* timers: a 4-ary heap */
+    /* timers: at the front a 4-ary heap, at the back those that come later, by their places */
     aio__entry    *entries;
     void          *entry_memory; /* what they stand in */
     size_t         entry_count, entry_capacity, entry_dead;
+    size_t         near_count;   /* those of the heap */
+    int64_t        near_until;   /* up to then they belong into the heap; INT64_MAX: all of them */
+    int64_t        far_first;    /* the soonest of the others; INT64_MAX: there are none */
+    size_t         far_at[AIO__PLACES + 1];  /* where each place begins, and the last one ends */
+    int64_t        far_soonest[AIO__PLACES]; /* of each place; INT64_MAX: it is empty */
     uintptr_t      timer_seq;
     /* handles */
     aio__scheduled_slot *slots;
@@ -7682,9 +7690,13 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
  * 35. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
- * of the processor's cache. A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead
- * ones are more than half of over 100. All that is due in one pass is queued in order of its times before any task that
- * it wakes.
+ * of the processor's cache. Of more than AIO__NEAR_MAX only those of the present grain of time (2^20 ns) and before it
+ * are in the heap. The others stand at the other end of the same array in AIO__PLACES, in no order within one, by the
+ * highest bit in which their time differs from that grain (a radix heap). When the heap is empty and the first of the
+ * others is due, its grain becomes the present one, which empties its place: each goes to a place further down, or into
+ * the heap. The present grain never lies ahead of the clock, so no timer goes back up.
+ * A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead ones are more than half of
+ * over 100. All that is due in one pass is queued in order of its times before any task that it wakes.
  * ============================================================================ */
 
 typedef struct aio__sleep { /* what aio_sleep gives */
@@ -7742,50 +7754,6 @@ static void aio__entry_down(aio__entry *heap, size_t count, size_t i, aio__entry
     heap[i] = entry;
 }
 
-/* Room for more. entries[1], the first child, stands at the beginning of a cache line. 0 or ENOMEM. */
-static int aio__timers_grow(aio_loop *loop)
-{
-    size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
-    void *memory = aio__malloc(capacity * sizeof *loop->entries + AIO__CACHE_LINE);
-    if (!memory) return ENOMEM;
-    uintptr_t second = (uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1;
-    second &= ~(uintptr_t)(AIO__CACHE_LINE - 1);
-    aio__entry *entries = (aio__entry *)second - 1;
-    aio__large_pages(memory, capacity * sizeof *loop->entries);
-    if (loop->entry_count) memcpy(entries, loop->entries, loop->entry_count * sizeof *entries);
-    aio__free(loop->entry_memory);
-    loop->entry_memory = memory;
-    loop->entries = entries;
-    loop->entry_capacity = capacity;
-    return 0;
-}
-
-/* 0 or ENOMEM. */
-static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
-{
-    if (loop->entry_count == loop->entry_capacity && aio__timers_grow(loop)) return ENOMEM;
-    aio__entry entry = { when, what };
-    if (when <= loop->now) loop->attend = true;
-    aio__entry_up(loop->entries, loop->entry_count++, entry);
-    return 0;
-}
-
-/* 0 or ENOMEM. */
-static inline int aio__timers_push_sleep(aio_loop *loop, int64_t when, aio__sleep *sleep_)
-{
-    sleep_->seq = loop->timer_seq++;
-    int code = aio__timers_push(loop, when, (uintptr_t)sleep_);
-    if (!code) sleep_->future.flags |= AIO__F_IN_TIMERS;
-    return code;
-}
-
-static aio__entry aio__timers_pop(aio_loop *loop)
-{
-    aio__entry top = loop->entries[0], last = loop->entries[--loop->entry_count];
-    if (loop->entry_count) aio__entry_down(loop->entries, loop->entry_count, 0, last);
-    return top;
-}
-
 static bool aio__entry_dead(uintptr_t what)
 {
     if (what & 1) return !((aio__timer *)(what - 1))->run;
@@ -7805,18 +7773,220 @@ static void aio__entry_drop(aio_loop *loop, uintptr_t what)
     if (sleep_->future.flags & AIO__F_DEAD) aio__frame_free(&sleep_->future);
 }
 
+/* Makes a heap of them: O(n). */
+static void aio__entries_order(aio__entry *heap, size_t count)
+{
+    for (size_t i = count / 4 + 1; i-- > 0;)
+        if (i < count) aio__entry_down(heap, count, i, heap[i]);
+}
+
+/* ---- what comes later ---- */
+
+enum { AIO__NEAR_MAX = 1024 };
+
+static size_t aio__far_count(const aio_loop *loop) { return loop->entry_capacity - loop->far_at[0]; }
+
+static int64_t aio__grain_end(int64_t when) { return when | (((int64_t)1 << AIO__GRAIN_BITS) - 1); }
+
+/* For no time before the present grain; place 0 is that grain, the heap. */
+static inline size_t aio__far_place(const aio_loop *loop, int64_t when)
+{
+    uint64_t differs = (uint64_t)(when ^ loop->near_until) >> AIO__GRAIN_BITS;
+    return differs ? (size_t)(64 - __builtin_clzll(differs)) : 0;
+}
+
+/* There is room. The last one of each place before it steps in front of the first. */
+static void aio__far_push(aio_loop *loop, aio__entry entry)
+{
+    size_t place = aio__far_place(loop, entry.when), hole = loop->far_at[0] - 1;
+    for (size_t i = 0; i < place; i++) {
+        size_t last = loop->far_at[i + 1] - 1;
+        loop->entries[hole] = loop->entries[last];
+        loop->far_at[i] = hole;
+        hole = last;
+    }
+    loop->entries[hole] = entry;
+    loop->far_at[place] = hole;
+    if (entry.when < loop->far_soonest[place]) loop->far_soonest[place] = entry.when;
+    if (entry.when < loop->far_first) loop->far_first = entry.when;
+}
+
+static void aio__far_look(aio_loop *loop)
+{
+    loop->far_first = INT64_MAX;
+    for (size_t i = 1; i < AIO__PLACES; i++)
+        if (loop->far_soonest[i] < loop->far_first) loop->far_first = loop->far_soonest[i];
+    if (loop->far_first == INT64_MAX && loop->near_count <= AIO__NEAR_MAX) loop->near_until = INT64_MAX;
+}
+
+/* Puts what stands in all places up to `top` into those where it belongs now, in place: up to `top`, too. */
+static void aio__far_sort(aio_loop *loop, size_t top)
+{
+    size_t count[AIO__PLACES] = { 0 }, next[AIO__PLACES], from = loop->far_at[0], to = loop->far_at[top + 1];
+    for (size_t i = 0; i <= top; i++) loop->far_soonest[i] = INT64_MAX;
+    for (size_t i = from; i < to; i++) {
+        size_t place = aio__far_place(loop, loop->entries[i].when);
+        if (loop->entries[i].when < loop->far_soonest[place]) loop->far_soonest[place] = loop->entries[i].when;
+        count[place]++;
+    }
+    for (size_t i = 0; i <= top; from += count[i++]) loop->far_at[i] = next[i] = from;
+    for (size_t i = 0; i <= top; i++) {
+        while (next[i] < loop->far_at[i + 1]) {
+            aio__entry entry = loop->entries[next[i]];
+            size_t place = aio__far_place(loop, entry.when);
+            loop->entries[next[i]] = loop->entries[next[place]];
+            loop->entries[next[place]++] = entry;
+        }
+    }
+}
+
+/* What stands in place 0 goes into the heap, which does not reach further than to where each of them stood. */
+static void aio__far_come(aio_loop *loop)
+{
+    for (size_t i = loop->far_at[0]; i < loop->far_at[1]; i++)
+        aio__entry_up(loop->entries, loop->near_count++, loop->entries[i]);
+    loop->far_at[0] = loop->far_at[1];
+    aio__far_look(loop);
+}
+
+/* The first of them is due, and all places before its own are empty: its grain is the present one. */
+AIO__NOINLINE static void aio__far_take(aio_loop *loop)
+{
+    size_t top = aio__far_place(loop, loop->far_first);
+    loop->near_until = aio__grain_end(loop->far_first);
+    aio__far_sort(loop, top);
+    aio__far_come(loop);
+}
+
+/* The heap has become large: what comes after the present grain goes to the other end, and there where it belongs. */
+static AIO__COLD void aio__far_begin(aio_loop *loop)
+{
+    size_t kept = 0, count = loop->near_count;
+    loop->near_until = aio__grain_end(loop->now);
+    for (size_t i = 0; i < count; i++) {
+        aio__entry entry = loop->entries[i];
+        if (entry.when > loop->near_until) continue;
+        loop->entries[i] = loop->entries[kept];
+        loop->entries[kept++] = entry;
+    }
+    size_t first = loop->entry_capacity - (count - kept);
+    memmove(loop->entries + first, loop->entries + kept, (count - kept) * sizeof *loop->entries);
+    for (size_t i = 0; i < AIO__PLACES; i++) loop->far_at[i] = first;
+    loop->near_count = kept;
+    aio__entries_order(loop->entries, kept);
+    aio__far_sort(loop, AIO__PLACES - 1);
+    aio__far_look(loop);
+}
+
+/* Drops those that are dead. */
+static void aio__far_sweep(aio_loop *loop)
+{
+    size_t to = loop->entry_capacity, end = to;
+    for (size_t place = AIO__PLACES; place-- > 1;) {
+        size_t begin = loop->far_at[place];
+        loop->far_soonest[place] = INT64_MAX;
+        for (size_t i = end; i-- > begin;) {
+            aio__entry entry = loop->entries[i];
+            if (aio__entry_dead(entry.what)) {
+                aio__entry_drop(loop, entry.what);
+                continue;
+            }
+            loop->entries[--to] = entry;
+            if (entry.when < loop->far_soonest[place]) loop->far_soonest[place] = entry.when;
+        }
+        loop->far_at[place] = to;
+        end = begin;
+    }
+    loop->far_at[0] = to;
+    aio__far_look(loop);
+}
+
+/* ---- all of them ---- */
+
+static AIO__COLD void aio__timers_open(aio_loop *loop)
+{
+    loop->near_until = loop->far_first = INT64_MAX;
+    for (size_t i = 0; i < AIO__PLACES; i++) loop->far_soonest[i] = INT64_MAX;
+}
+
+/* When the first of them is due; INT64_MAX: there is none. */
+static inline int64_t aio__timers_first(const aio_loop *loop)
+{
+    return loop->near_count ? loop->entries[0].when : loop->far_first;
+}
+
+/* Room for more. entries[1], the first child, stands at the beginning of a cache line. 0 or ENOMEM. */
+static int aio__timers_grow(aio_loop *loop)
+{
+    size_t capacity = loop->entry_capacity ? 2 * loop->entry_capacity : 64;
+    void *memory = aio__malloc(capacity * sizeof *loop->entries + AIO__CACHE_LINE);
+    if (!memory) return ENOMEM;
+    uintptr_t second = (uintptr_t)memory + sizeof *loop->entries + AIO__CACHE_LINE - 1;
+    second &= ~(uintptr_t)(AIO__CACHE_LINE - 1);
+    aio__entry *entries = (aio__entry *)second - 1;
+    aio__large_pages(memory, capacity * sizeof *loop->entries);
+    size_t far = aio__far_count(loop);
+    if (loop->near_count) memcpy(entries, loop->entries, loop->near_count * sizeof *entries);
+    if (far) memcpy(entries + capacity - far, loop->entries + loop->far_at[0], far * sizeof *entries);
+    for (size_t i = 0; i <= AIO__PLACES; i++) loop->far_at[i] += capacity - loop->entry_capacity;
+    aio__free(loop->entry_memory);
+    loop->entry_memory = memory;
+    loop->entries = entries;
+    loop->entry_capacity = capacity;
+    return 0;
+}
+
+/* 0 or ENOMEM. */
+static int aio__timers_push(aio_loop *loop, int64_t when, uintptr_t what)
+{
+    if (loop->entry_count == loop->entry_capacity && aio__timers_grow(loop)) return ENOMEM;
+    aio__entry entry = { when, what };
+    if (when <= loop->now) loop->attend = true;
+    loop->entry_count++;
+    if (AIO__UNLIKELY(when > loop->near_until)) aio__far_push(loop, entry);
+    else aio__entry_up(loop->entries, loop->near_count++, entry);
+    if (AIO__UNLIKELY(loop->near_count > AIO__NEAR_MAX && loop->near_until == INT64_MAX)) aio__far_begin(loop);
+    return 0;
+}
+
+/* 0 or ENOMEM. */
+static inline int aio__timers_push_sleep(aio_loop *loop, int64_t when, aio__sleep *sleep_)
+{
+    sleep_->seq = loop->timer_seq++;
+    int code = aio__timers_push(loop, when, (uintptr_t)sleep_);
+    if (!code) sleep_->future.flags |= AIO__F_IN_TIMERS;
+    return code;
+}
+
+/* The first of the heap, which is not empty. */
+static aio__entry aio__timers_pop(aio_loop *loop)
+{
+    aio__entry top = loop->entries[0], last = loop->entries[--loop->near_count];
+    loop->entry_count--;
+    if (loop->near_count) aio__entry_down(loop->entries, loop->near_count, 0, last);
+    return top;
+}
+
+/* Whether one is due: the first of the heap is it then. */
+static inline bool aio__timers_due(aio_loop *loop)
+{
+    if (AIO__UNLIKELY(!loop->near_count && loop->far_first <= loop->now)) aio__far_take(loop);
+    return loop->near_count && loop->entries[0].when <= loop->now;
+}
+
 /* Drops every dead entry and builds the heap again: O(n), and as many were cancelled since the last time. */
 static void aio__timers_rebuild(aio_loop *loop)
 {
-    size_t kept = 0, count = loop->entry_count;
+    size_t kept = 0, count = loop->near_count;
     for (size_t i = 0; i < count; i++) {
         aio__entry entry = loop->entries[i];
         if (aio__entry_dead(entry.what)) aio__entry_drop(loop, entry.what);
         else loop->entries[kept++] = entry;
     }
-    loop->entry_count = kept;
-    for (size_t i = kept / 4 + 1; i-- > 0;)
-        if (i < kept) aio__entry_down(loop->entries, kept, i, loop->entries[i]);
+    loop->near_count = kept;
+    aio__entries_order(loop->entries, kept);
+    if (aio__far_count(loop)) aio__far_sweep(loop);
+    loop->entry_count = kept + aio__far_count(loop);
 }
 
 /* One more of them is dead, and looks so. */
@@ -7827,7 +7997,7 @@ static void aio__entry_died(aio_loop *loop)
 
 static void aio__timers_trim(aio_loop *loop)
 {
-    while (loop->entry_dead && loop->entry_count && aio__entry_dead(loop->entries[0].what))
+    while (loop->entry_dead && loop->near_count && aio__entry_dead(loop->entries[0].what))
         aio__entry_drop(loop, aio__timers_pop(loop).what);
 }
 
@@ -7957,10 +8127,10 @@ static void aio__timers_run(aio_loop *loop)
 {
     uintptr_t due[AIO__DUE];
     size_t count;
-    if (!loop->entry_count || loop->entries[0].when > loop->now) return;
+    if (!aio__timers_due(loop)) return;
     aio__enqueue(loop, &loop->due.node); /* timers go before it, what sleeps wake after it */
     do {
-        for (count = 0; count < AIO__DUE && loop->entry_count && loop->entries[0].when <= loop->now; count++) {
+        for (count = 0; count < AIO__DUE && aio__timers_due(loop); count++) {
             due[count] = aio__timers_pop(loop).what;
             __builtin_prefetch((const void *)due[count]);
         }
@@ -7976,7 +8146,8 @@ static void aio__timers_run(aio_loop *loop)
 static AIO__COLD void aio__timers_close(aio_loop *loop)
 {
     while (loop->entry_count) {
-        uintptr_t what = loop->entries[--loop->entry_count].what;
+        size_t i = --loop->entry_count, far = loop->far_at[0] - loop->near_count;
+        uintptr_t what = loop->entries[i < loop->near_count ? i : i + far].what;
         if (what & 1) aio__pool_free(&loop->pool, (void *)(what - 1), sizeof(aio__timer));
         else if (((aio__sleep *)what)->future.flags & AIO__F_DEAD)
             aio__frame_free((aio_future *)what);
@@ -7985,7 +8156,9 @@ static AIO__COLD void aio__timers_close(aio_loop *loop)
     aio__free(loop->entry_memory);
     loop->entry_memory = NULL;
     loop->entries = NULL;
-    loop->entry_capacity = loop->entry_dead = 0;
+    loop->entry_capacity = loop->entry_dead = loop->near_count = 0;
+    memset(loop->far_at, 0, sizeof loop->far_at);
+    aio__timers_open(loop);
 }
 
 /* ============================================================================
@@ -10115,7 +10288,7 @@ static void aio__look(aio_loop *loop)
     loop->looks++;
     loop->unpolled += count;
     if (loop->now - loop->poll_clock >= AIO__POLL_EVERY || loop->unpolled >= AIO__POLL_STEPS ||
-        (loop->entry_count && loop->entries[0].when <= loop->now))
+        aio__timers_first(loop) <= loop->now)
         loop->attend = true;
 }
 
@@ -10124,7 +10297,7 @@ static int64_t aio__poll_timeout(aio_loop *loop)
 {
     if (loop->stopping || !aio__ring_empty(&loop->ready)) return 0;
     if (!loop->entry_count && !loop->reports_due && !loop->foreign_when) return -1;
-    int64_t first = loop->entry_count ? loop->entries[0].when : INT64_MAX;
+    int64_t first = aio__timers_first(loop);
     if (AIO__UNLIKELY(loop->foreign_when && loop->foreign_when < first)) first = loop->foreign_when;
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due < first)) first = loop->reports_due;
     return first > loop->now ? first - loop->now : 0;
@@ -10203,8 +10376,8 @@ AIO__NOINLINE static int aio__attend(aio_loop *loop, int64_t most)
         loop->step_clock = loop->now = aio__os.clock();
         loop->metrics.idle += loop->now - before;
     }
-    if (loop->entry_count && loop->now - loop->entries[0].when > loop->metrics.lag)
-        loop->metrics.lag = loop->now - loop->entries[0].when;
+    int64_t first = aio__timers_first(loop);
+    if (loop->now - first > loop->metrics.lag) loop->metrics.lag = loop->now - first;
     if (AIO__UNLIKELY(loop->reports_due && loop->reports_due <= loop->now)) aio__reports_sum(loop, loop->now);
     loop->poll_clock = loop->now;
     loop->unpolled = 0;
@@ -10627,6 +10800,7 @@ AIO_API AIO__COLD aio_loop *aio_new_event_loop(void)
     aio_loop_set_slow_callback_duration(loop, 0);
     loop->span = loop->awaits_span = 1;
     aio_loop_set_turn_limits_with(loop, NULL);
+    aio__timers_open(loop);
     aio__valgrind_look();
     loop->debug = aio__debug_wanted();
     loop->poller = (const aio__poller *)(const void *)aio_get_event_loop_policy();

@@ -531,6 +531,146 @@ TEST(loop_cancelled_timers_do_not_wake_it)
     aio_loop_free(loop);
 }
 
+/* ---- more timers than the heap keeps ---- */
+enum { LOOP_FAR = 6000 };
+typedef struct loop_far_timer { int64_t when; aio_handle handle; bool cancelled; } loop_far_timer;
+static struct {
+    loop_far_timer timers[LOOP_FAR], *last; /* in the order in which they are made */
+    int            count, fired, wrong;
+    bool           more;                    /* those that fire make others */
+    int64_t        spread;
+} loop_far;
+
+static void loop_far_fires(void *arg);
+
+static void loop_far_make(int64_t when)
+{
+    loop_far_timer *timer = &loop_far.timers[loop_far.count++];
+    timer->when = when;
+    timer->cancelled = false;
+    timer->handle = aio__scheduled_when(loop_used, when, loop_far_fires, timer);
+    loop_far.wrong += !timer->handle.generation;
+}
+
+/* At its time, or as much later as a poller's milliseconds are rounded; in the order of the times, and of those with
+ * one time in which they were made. */
+static void loop_far_fires(void *arg)
+{
+    loop_far_timer *timer = (loop_far_timer *)arg, *last = loop_far.last;
+    bool early = last && (timer->when < last->when || (timer->when == last->when && timer < last));
+    loop_far.wrong += early || timer->cancelled || loop_used->now < timer->when;
+    loop_far.wrong += loop_used->now - timer->when > 1000000;
+    loop_far.last = timer;
+    loop_far.fired++;
+    if (!loop_far.more || loop_far.count + 3 > LOOP_FAR) return;
+    loop_far_make(loop_used->now + 1 + (int64_t)(seam_random() % 100)); /* what is due in this pass is due before it */
+    loop_far_make(loop_used->now + 1000000 + (int64_t)(seam_random() % 3000000));
+    loop_far_make(loop_used->now + 1000000 + (int64_t)(seam_random() % (uint64_t)loop_far.spread));
+}
+
+static aio_loop *loop_far_open(int count, int64_t spread)
+{
+    aio_loop *loop = loop_open();
+    int64_t start = loop->now = aio__os.clock();
+    memset(&loop_far, 0, sizeof loop_far);
+    loop_far.spread = spread;
+    while (loop_far.count < count)
+        loop_far_make(start + (int64_t)(seam_random() % (uint64_t)spread) / (loop_far.count % 3 ? 1 : 1000));
+    return loop;
+}
+
+static void loop_far_run(aio_loop *loop, int fired)
+{
+    aio__scheduled_when(loop, loop->now + 1000000000000000, loop_stop_it, loop_empty);
+    CHECK_INT(aio_loop_run_forever(loop), 0);
+    CHECK_INT(loop_far.fired, fired);
+    CHECK_INT(loop_far.wrong, 0);
+    CHECK_INT(loop->entry_count, 0);
+    CHECK_INT(aio__timers_first(loop), INT64_MAX);
+    CHECK_INT(loop->near_until, INT64_MAX);
+    aio_loop_free(loop);
+}
+
+/* From all within one grain to two hours. */
+TEST(loop_far_timers)
+{
+    static const int64_t spreads[] = { 1, 1000, 1000000, 5000000, 300000000, 20000000000, 7200000000000 };
+    for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++)
+        loop_far_run(loop_far_open(LOOP_FAR, spreads[i]), LOOP_FAR);
+}
+
+TEST(loop_far_timers_make_others)
+{
+    static const int64_t spreads[] = { 1000000, 50000000, 7200000000000 };
+    for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) {
+        aio_loop *loop = loop_far_open(1500, spreads[i]);
+        loop_far.more = true;
+        loop_far_run(loop, LOOP_FAR);
+    }
+}
+
+/* Up to the bound all are in the heap; with one more only those of this grain, and then those of the one that is due. */
+TEST(loop_far_timers_leave_the_heap)
+{
+    aio_loop *loop = loop_far_open(AIO__NEAR_MAX, 7200000000000);
+    CHECK_INT(loop->near_count, AIO__NEAR_MAX);
+    loop_far_make(loop->now + 1);
+    CHECK_INT(aio__far_count(loop) + loop->near_count, AIO__NEAR_MAX + 1);
+    CHECK(loop->near_count >= 1 && loop->near_count < 20);
+    loop_far_make(aio__grain_end(loop->now)); /* the last time that is near, and the first that is not */
+    size_t near_ = loop->near_count;
+    loop_far_make(aio__grain_end(loop->now) + 1);
+    CHECK_INT(loop->near_count, near_);
+    loop_far_make(loop->now - 5000000); /* what is over is near, too: it is late already */
+    CHECK_INT(loop->near_count, near_ + 1);
+    CHECK_INT(aio__timers_first(loop), loop->now - 5000000);
+    CHECK(aio_handle_cancel(loop_far.timers[loop_far.count - 1].handle));
+    loop_far_run(loop, AIO__NEAR_MAX + 3);
+}
+
+/* Most of them cancelled, at once and between those that fire: what is left comes, and the dead do not pile up. */
+TEST(loop_far_timers_cancelled)
+{
+    aio_loop *loop = loop_far_open(LOOP_FAR, 60000000000);
+    int left = LOOP_FAR;
+    for (int i = 0; i < LOOP_FAR; i++) {
+        if (i % 20 == 0) continue;
+        loop_far.timers[i].cancelled = true;
+        CHECK(aio_handle_cancel(loop_far.timers[i].handle));
+        left--;
+        if (loop->entry_dead > 100) CHECK(loop->entry_dead * 2 <= loop->entry_count);
+    }
+    CHECK_INT(loop->entry_count - loop->entry_dead, left);
+    CHECK_INT(loop->near_count + aio__far_count(loop), loop->entry_count);
+    loop_far_run(loop, left);
+    loop = loop_far_open(LOOP_FAR, 60000000000);
+    for (int i = 0; i < LOOP_FAR; i++) CHECK(aio_handle_cancel(loop_far.timers[i].handle));
+    CHECK(loop->entry_count <= 100);
+    loop_far.count = 0;
+    loop_far_make(loop->now + 1000000000);
+    loop_far_run(loop, 1);
+}
+
+/* Sleeps and timers of which most are still to come when the loop ends; some were dropped, some cancelled. */
+struct loop_far_sleeps { aio_task task; int i; aio_future *kept[100]; };
+SCENARIO(loop_far_sleeps, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(loop_far_sleeps);
+    for (self->i = 0; self->i < 1500; self->i++) {
+        aio_future *sleep_ = aio_sleep(0.0001 * (self->i * 37 % 3000));
+        REQUIRE(sleep_);
+        if (self->i % 5 == 0) aio_future_cancel(sleep_);
+        if (self->i < 100) self->kept[self->i] = sleep_;
+        else aio_unref(sleep_);
+        REQUIRE(aio_loop_call_later(aio__running, 0.01 * self->i, loop_note, loop_empty).generation);
+    }
+    AIO_AWAIT(aio_sleep(0.2));
+    AIO_AWAIT(aio_ref(self->kept[99]));
+    AIO_FINALLY;
+        aio_unref_all(self->kept, 100);
+    AIO_END;
+}
+
 /* ---- other threads ---- */
 static void *loop_thread_calls(void *arg)
 {
