@@ -6306,8 +6306,8 @@ typedef struct aio__poller {
 typedef aio__work aio__timer;
 
 /* One of the timer heap. `what` is an aio__timer with the lowest bit set, or a sleep. */
-/* Where a later timer stands is told by the highest bit in which its time differs from the present grain. */
-enum { AIO__GRAIN_BITS = 20, AIO__PLACES = 64 - AIO__GRAIN_BITS };
+/* A later timer stands in the bucket of the highest bit in which its time differs from the present tick. */
+enum { AIO__TICK_BITS = 20, AIO__BUCKETS = 64 - AIO__TICK_BITS };
 
 typedef struct aio__entry {
     int64_t   when;
@@ -6421,15 +6421,15 @@ struct aio_loop {
     aio_future     failed;    /* done, with an error: what a coroutine awaits that is to throw `thrown` */
     aio_future     parked;    /* never done: who stands in a wait queue awaits it, until it may go on */
     aio__wait_queues wait_queues;
-    /* timers: at the front a 4-ary heap, at the back those that come later, by their places */
+    /* timers: at the front a 4-ary heap, at the back those that come later, in buckets */
     aio__entry    *entries;
     void          *entry_memory; /* what they stand in */
     size_t         entry_count, entry_capacity, entry_dead;
     size_t         near_count;   /* those of the heap */
     int64_t        near_until;   /* up to then they belong into the heap; INT64_MAX: all of them */
     int64_t        far_first;    /* the soonest of the others; INT64_MAX: there are none */
-    size_t         far_at[AIO__PLACES + 1];  /* where each place begins, and the last one ends */
-    int64_t        far_soonest[AIO__PLACES]; /* of each place; INT64_MAX: it is empty */
+    size_t         far_at[AIO__BUCKETS + 1];  /* where each bucket begins, and the last one ends */
+    int64_t        far_soonest[AIO__BUCKETS]; /* of each bucket; INT64_MAX: it is empty */
     uintptr_t      timer_seq;
     /* handles */
     aio__scheduled_slot *slots;
@@ -7690,11 +7690,11 @@ AIO_API int aio_future_set_exception(void *future, int code, const char *format,
  * 35. Timers
  *
  * A 4-ary heap of 16-byte entries, ordered by time, then by when they were made; the four children of one share a line
- * of the processor's cache. Of more than AIO__NEAR_MAX only those of the present grain of time (2^20 ns) and before it
- * are in the heap. The others stand at the other end of the same array in AIO__PLACES, in no order within one, by the
- * highest bit in which their time differs from that grain (a radix heap). When the heap is empty and the first of the
- * others is due, its grain becomes the present one, which empties its place: each goes to a place further down, or into
- * the heap. The present grain never lies ahead of the clock, so no timer goes back up.
+ * of the processor's cache. Of more than AIO__NEAR_MAX only those of the present tick of time (2^20 ns) and before it
+ * are in the heap. The others stand at the other end of the same array in AIO__BUCKETS, in no order within one, by the
+ * highest bit in which their time differs from that tick (a radix heap). When the heap is empty and the first of the
+ * others is due, its tick becomes the present one, which empties its bucket: each goes to a lower bucket, or into the
+ * heap. The present tick never lies ahead of the clock, so no timer goes back up.
  * A cancelled one stays as a dead entry until the heap comes to it, or until, with it, dead ones are more than half of
  * over 100. All that is due in one pass is queued in order of its times before any task that it wakes.
  * ============================================================================ */
@@ -7786,61 +7786,61 @@ enum { AIO__NEAR_MAX = 1024 };
 
 static size_t aio__far_count(const aio_loop *loop) { return loop->entry_capacity - loop->far_at[0]; }
 
-static int64_t aio__grain_end(int64_t when) { return when | (((int64_t)1 << AIO__GRAIN_BITS) - 1); }
+static int64_t aio__tick_end(int64_t when) { return when | (((int64_t)1 << AIO__TICK_BITS) - 1); }
 
-/* For no time before the present grain; place 0 is that grain, the heap. */
-static inline size_t aio__far_place(const aio_loop *loop, int64_t when)
+/* For no time before the present tick; bucket 0 is that tick, the heap. */
+static inline size_t aio__far_bucket(const aio_loop *loop, int64_t when)
 {
-    uint64_t differs = (uint64_t)(when ^ loop->near_until) >> AIO__GRAIN_BITS;
+    uint64_t differs = (uint64_t)(when ^ loop->near_until) >> AIO__TICK_BITS;
     return differs ? (size_t)(64 - __builtin_clzll(differs)) : 0;
 }
 
-/* There is room. The last one of each place before it steps in front of the first. */
+/* There is room. The last one of each bucket before it steps in front of the first. */
 static void aio__far_push(aio_loop *loop, aio__entry entry)
 {
-    size_t place = aio__far_place(loop, entry.when), hole = loop->far_at[0] - 1;
-    for (size_t i = 0; i < place; i++) {
+    size_t bucket = aio__far_bucket(loop, entry.when), hole = loop->far_at[0] - 1;
+    for (size_t i = 0; i < bucket; i++) {
         size_t last = loop->far_at[i + 1] - 1;
         loop->entries[hole] = loop->entries[last];
         loop->far_at[i] = hole;
         hole = last;
     }
     loop->entries[hole] = entry;
-    loop->far_at[place] = hole;
-    if (entry.when < loop->far_soonest[place]) loop->far_soonest[place] = entry.when;
+    loop->far_at[bucket] = hole;
+    if (entry.when < loop->far_soonest[bucket]) loop->far_soonest[bucket] = entry.when;
     if (entry.when < loop->far_first) loop->far_first = entry.when;
 }
 
 static void aio__far_look(aio_loop *loop)
 {
     loop->far_first = INT64_MAX;
-    for (size_t i = 1; i < AIO__PLACES; i++)
+    for (size_t i = 1; i < AIO__BUCKETS; i++)
         if (loop->far_soonest[i] < loop->far_first) loop->far_first = loop->far_soonest[i];
     if (loop->far_first == INT64_MAX && loop->near_count <= AIO__NEAR_MAX) loop->near_until = INT64_MAX;
 }
 
-/* Puts what stands in all places up to `top` into those where it belongs now, in place: up to `top`, too. */
+/* Puts what stands in all buckets up to `top` into those where it belongs now, in place: up to `top`, too. */
 static void aio__far_sort(aio_loop *loop, size_t top)
 {
-    size_t count[AIO__PLACES] = { 0 }, next[AIO__PLACES], from = loop->far_at[0], to = loop->far_at[top + 1];
+    size_t count[AIO__BUCKETS] = { 0 }, next[AIO__BUCKETS], from = loop->far_at[0], to = loop->far_at[top + 1];
     for (size_t i = 0; i <= top; i++) loop->far_soonest[i] = INT64_MAX;
     for (size_t i = from; i < to; i++) {
-        size_t place = aio__far_place(loop, loop->entries[i].when);
-        if (loop->entries[i].when < loop->far_soonest[place]) loop->far_soonest[place] = loop->entries[i].when;
-        count[place]++;
+        size_t bucket = aio__far_bucket(loop, loop->entries[i].when);
+        if (loop->entries[i].when < loop->far_soonest[bucket]) loop->far_soonest[bucket] = loop->entries[i].when;
+        count[bucket]++;
     }
     for (size_t i = 0; i <= top; from += count[i++]) loop->far_at[i] = next[i] = from;
     for (size_t i = 0; i <= top; i++) {
         while (next[i] < loop->far_at[i + 1]) {
             aio__entry entry = loop->entries[next[i]];
-            size_t place = aio__far_place(loop, entry.when);
-            loop->entries[next[i]] = loop->entries[next[place]];
-            loop->entries[next[place]++] = entry;
+            size_t bucket = aio__far_bucket(loop, entry.when);
+            loop->entries[next[i]] = loop->entries[next[bucket]];
+            loop->entries[next[bucket]++] = entry;
         }
     }
 }
 
-/* What stands in place 0 goes into the heap, which does not reach further than to where each of them stood. */
+/* What stands in bucket 0 goes into the heap, which does not reach further than to where each of them stood. */
 static void aio__far_come(aio_loop *loop)
 {
     for (size_t i = loop->far_at[0]; i < loop->far_at[1]; i++)
@@ -7849,20 +7849,20 @@ static void aio__far_come(aio_loop *loop)
     aio__far_look(loop);
 }
 
-/* The first of them is due, and all places before its own are empty: its grain is the present one. */
+/* The first of them is due, and all buckets before its own are empty: its tick is the present one. */
 AIO__NOINLINE static void aio__far_take(aio_loop *loop)
 {
-    size_t top = aio__far_place(loop, loop->far_first);
-    loop->near_until = aio__grain_end(loop->far_first);
+    size_t top = aio__far_bucket(loop, loop->far_first);
+    loop->near_until = aio__tick_end(loop->far_first);
     aio__far_sort(loop, top);
     aio__far_come(loop);
 }
 
-/* The heap has become large: what comes after the present grain goes to the other end, and there where it belongs. */
+/* The heap has become large: what comes after the present tick goes to the other end, and there where it belongs. */
 static AIO__COLD void aio__far_begin(aio_loop *loop)
 {
     size_t kept = 0, count = loop->near_count;
-    loop->near_until = aio__grain_end(loop->now);
+    loop->near_until = aio__tick_end(loop->now);
     for (size_t i = 0; i < count; i++) {
         aio__entry entry = loop->entries[i];
         if (entry.when > loop->near_until) continue;
@@ -7871,10 +7871,10 @@ static AIO__COLD void aio__far_begin(aio_loop *loop)
     }
     size_t first = loop->entry_capacity - (count - kept);
     memmove(loop->entries + first, loop->entries + kept, (count - kept) * sizeof *loop->entries);
-    for (size_t i = 0; i < AIO__PLACES; i++) loop->far_at[i] = first;
+    for (size_t i = 0; i < AIO__BUCKETS; i++) loop->far_at[i] = first;
     loop->near_count = kept;
     aio__entries_order(loop->entries, kept);
-    aio__far_sort(loop, AIO__PLACES - 1);
+    aio__far_sort(loop, AIO__BUCKETS - 1);
     aio__far_look(loop);
 }
 
@@ -7882,9 +7882,9 @@ static AIO__COLD void aio__far_begin(aio_loop *loop)
 static void aio__far_sweep(aio_loop *loop)
 {
     size_t to = loop->entry_capacity, end = to;
-    for (size_t place = AIO__PLACES; place-- > 1;) {
-        size_t begin = loop->far_at[place];
-        loop->far_soonest[place] = INT64_MAX;
+    for (size_t bucket = AIO__BUCKETS; bucket-- > 1;) {
+        size_t begin = loop->far_at[bucket];
+        loop->far_soonest[bucket] = INT64_MAX;
         for (size_t i = end; i-- > begin;) {
             aio__entry entry = loop->entries[i];
             if (aio__entry_dead(entry.what)) {
@@ -7892,9 +7892,9 @@ static void aio__far_sweep(aio_loop *loop)
                 continue;
             }
             loop->entries[--to] = entry;
-            if (entry.when < loop->far_soonest[place]) loop->far_soonest[place] = entry.when;
+            if (entry.when < loop->far_soonest[bucket]) loop->far_soonest[bucket] = entry.when;
         }
-        loop->far_at[place] = to;
+        loop->far_at[bucket] = to;
         end = begin;
     }
     loop->far_at[0] = to;
@@ -7906,7 +7906,7 @@ static void aio__far_sweep(aio_loop *loop)
 static AIO__COLD void aio__timers_open(aio_loop *loop)
 {
     loop->near_until = loop->far_first = INT64_MAX;
-    for (size_t i = 0; i < AIO__PLACES; i++) loop->far_soonest[i] = INT64_MAX;
+    for (size_t i = 0; i < AIO__BUCKETS; i++) loop->far_soonest[i] = INT64_MAX;
 }
 
 /* When the first of them is due; INT64_MAX: there is none. */
@@ -7928,7 +7928,7 @@ static int aio__timers_grow(aio_loop *loop)
     size_t far = aio__far_count(loop);
     if (loop->near_count) memcpy(entries, loop->entries, loop->near_count * sizeof *entries);
     if (far) memcpy(entries + capacity - far, loop->entries + loop->far_at[0], far * sizeof *entries);
-    for (size_t i = 0; i <= AIO__PLACES; i++) loop->far_at[i] += capacity - loop->entry_capacity;
+    for (size_t i = 0; i <= AIO__BUCKETS; i++) loop->far_at[i] += capacity - loop->entry_capacity;
     aio__free(loop->entry_memory);
     loop->entry_memory = memory;
     loop->entries = entries;

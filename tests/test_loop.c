@@ -591,7 +591,7 @@ static void loop_far_run(aio_loop *loop, int fired)
     aio_loop_free(loop);
 }
 
-/* From all within one grain to two hours. */
+/* From all within one tick to two hours. */
 TEST(loop_far_timers)
 {
     static const int64_t spreads[] = { 1, 1000, 1000000, 5000000, 300000000, 20000000000, 7200000000000 };
@@ -609,7 +609,7 @@ TEST(loop_far_timers_make_others)
     }
 }
 
-/* Up to the bound all are in the heap; with one more only those of this grain, and then those of the one that is due. */
+/* Up to the bound all are in the heap; with one more only those of this tick, and then those of the one that is due. */
 TEST(loop_far_timers_leave_the_heap)
 {
     aio_loop *loop = loop_far_open(AIO__NEAR_MAX, 7200000000000);
@@ -617,9 +617,9 @@ TEST(loop_far_timers_leave_the_heap)
     loop_far_make(loop->now + 1);
     CHECK_INT(aio__far_count(loop) + loop->near_count, AIO__NEAR_MAX + 1);
     CHECK(loop->near_count >= 1 && loop->near_count < 20);
-    loop_far_make(aio__grain_end(loop->now)); /* the last time that is near, and the first that is not */
+    loop_far_make(aio__tick_end(loop->now)); /* the last time that is near, and the first that is not */
     size_t near_ = loop->near_count;
-    loop_far_make(aio__grain_end(loop->now) + 1);
+    loop_far_make(aio__tick_end(loop->now) + 1);
     CHECK_INT(loop->near_count, near_);
     loop_far_make(loop->now - 5000000); /* what is over is near, too: it is late already */
     CHECK_INT(loop->near_count, near_ + 1);
