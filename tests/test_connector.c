@@ -569,8 +569,7 @@ SCENARIO(connector_unix, .may = CLIENT_MAY)
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_connector_unref(self->connector);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -653,8 +652,7 @@ SCENARIO(connector_local_host, .may = { EADDRINUSE, EADDRNOTAVAIL, ECONNRESET, A
     AIO_FINALLY;
         aio_response_release(self->response);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -691,8 +689,7 @@ SCENARIO(connector_port, .may = { EADDRINUSE, EADDRNOTAVAIL, ECONNRESET })
     }
     AIO_FINALLY;
         aio_stream_abort(self->stream);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -822,8 +819,7 @@ SCENARIO(retry_errors, .may = CLIENT_MAY)
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
         aio_connector_unref(self->connector);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -872,8 +868,7 @@ SCENARIO(retry_resend,
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -918,8 +913,7 @@ SCENARIO(retry_heard, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -969,8 +963,7 @@ SCENARIO(retry_resend_waits, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AI
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -90,8 +90,7 @@ SCENARIO(fidelity_heads, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -117,8 +116,7 @@ SCENARIO(fidelity_session, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -89,8 +89,7 @@ SCENARIO(forms_texts, .may = FORMS_MAY)
         aio_json_free(self->tree);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -242,8 +241,7 @@ SCENARIO(forms_kinds, .may = FORMS_MAY)
         aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -287,8 +285,7 @@ SCENARIO(forms_names, .may = FORMS_MAY)
         aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -382,8 +379,7 @@ SCENARIO(forms_shared, .may = FORMS_MAY, .skip = KIND_CALL)
         aio_form_unref(self->outer);
         aio_form_unref(self->form);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -434,8 +430,7 @@ SCENARIO(forms_resent, .may = FORMS_MAY)
         aio_response_release(self->r);
         aio_form_unref(self->form);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -471,8 +466,7 @@ SCENARIO(forms_lengths, .may = FORMS_MAY)
         aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -726,8 +720,7 @@ SCENARIO(forms_ways, .may = FORMS_MAY)
         aio_text_clear(&self->plain);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -787,8 +780,7 @@ SCENARIO(forms_again, .may = FORMS_MAY)
         aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -864,8 +856,7 @@ SCENARIO(forms_many, .may = FORMS_MAY)
         aio_form_unref(self->form);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -937,8 +928,7 @@ SCENARIO(forms_expect, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -335,8 +335,7 @@ SCENARIO(app_late_calls, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, 
         late_state.call = NULL;
         aio_stream_abort(self->stream);
         aio_app_close(self->app);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -304,8 +304,7 @@ SCENARIO(client_hears, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -342,8 +341,7 @@ SCENARIO(client_says_where, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -373,8 +371,7 @@ SCENARIO(client_strict, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -421,8 +418,7 @@ SCENARIO(client_lengths, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -509,8 +505,7 @@ SCENARIO(client_cuts, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -552,8 +547,7 @@ SCENARIO(client_cuts_late, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -595,8 +589,7 @@ SCENARIO(client_trailers, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -674,8 +667,7 @@ SCENARIO(client_decodes, .may = { AIO_ETIMEOUT, EPIPE, ECONNRESET, ENOTCONN, AIO
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -749,8 +741,7 @@ SCENARIO(client_upgrades, .may = CLIENT_MAY)
         aio_response_release(self->r);
         aio_stream_close(self->stream);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -776,8 +767,7 @@ SCENARIO(client_no_upgrade, .may = CLIENT_MAY)
         aio_unref(self->get);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -906,8 +896,7 @@ SCENARIO(client_timeouts, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -939,8 +928,7 @@ SCENARIO(client_defaults, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KI
     AIO_FINALLY;
         for (int i = 0; i < DEFAULTS_MANY; i++) aio_unref(self->gets[i]);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -965,8 +953,7 @@ SCENARIO(client_rest, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1019,8 +1006,7 @@ SCENARIO(client_uploads, .may = CLIENT_MAY, .skip = KIND_SLICE /* sends all of i
         aio__free(self->big);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1102,8 +1088,7 @@ SCENARIO(client_produces, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTE
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1157,8 +1142,7 @@ SCENARIO(client_sends_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
         unlink(self->path);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1193,8 +1177,7 @@ SCENARIO(client_sends_file_zero, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL /*
         unlink(self->path);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
         if (self->kept > 0) dup2(self->kept, 0);
         if (self->kept > 0) close(self->kept);
     AIO_END;
@@ -1240,8 +1223,7 @@ SCENARIO(client_names_files, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNE
         unlink(self->file.path);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1286,8 +1268,7 @@ SCENARIO(client_producer_waits, .may = CLIENT_MAY, .skip = KIND_SLICE | KIND_CAL
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1324,8 +1305,7 @@ SCENARIO(client_early_answer, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1382,8 +1362,7 @@ SCENARIO(client_refused_early, .may = CLIENT_MAY, .skip = KIND_SLICE /* 8 MB */)
         if (self->fd > 0) close(self->fd); /* the response was its last user */
         aio__free(self->big);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1427,8 +1406,7 @@ SCENARIO(client_late_upload, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT,
         aio_response_release(self->r);
         aio__free(self->big);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1454,8 +1432,7 @@ SCENARIO(client_reads_later, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOUT,
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1484,8 +1461,7 @@ SCENARIO(client_read_given_up, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOU
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1518,8 +1494,7 @@ SCENARIO(client_sent_after_answer, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETI
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1559,8 +1534,7 @@ SCENARIO(client_between_reads, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_ETIMEOU
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1676,8 +1650,7 @@ SCENARIO(client_rewinds, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1850,8 +1823,7 @@ SCENARIO(client_session_limits, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1885,8 +1857,7 @@ SCENARIO(client_bounds, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1931,8 +1902,7 @@ SCENARIO(client_reads_late, .may = CLIENT_MAY)
         for (int i = 0; i < 2; i++) fd_end_task(self->calls[i]);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
         unlink(self->path);
     AIO_END;
 }

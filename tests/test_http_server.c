@@ -750,8 +750,7 @@ SCENARIO(server_upgraded_slow, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT }
     CHECK_INT(aio_server_client_count(self->server), 0);
     AIO_FINALLY;
         aio_stream_abort(self->stream);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -258,8 +258,7 @@ static AIO_CORO(hostile_run)
         aio_tls_context_unref(self->server_tls);
         aio_tls_context_unref(self->client_tls);
         aio_tls_context_unref(self->old_tls);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -81,8 +81,7 @@ static AIO_CORO(pool_twice)
     AIO_FINALLY;
         aio_unref(self->get);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -393,8 +392,7 @@ SCENARIO(pool_counts, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KIND_S
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -426,8 +424,7 @@ SCENARIO(pool_counts_new, .may = CLIENT_MAY, .skip = KIND_ALLOC | KIND_CALL | KI
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -483,8 +480,7 @@ SCENARIO(pool_user_closes, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

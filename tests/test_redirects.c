@@ -961,8 +961,7 @@ SCENARIO(redirect_forms, .may = HOP_MAY)
         aio_digest_auth_unref(self->auth);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -84,8 +84,7 @@ SCENARIO(shutdown_in_order, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, 
         if (self->ws) aio_future_cancel(self->ws);
         aio_unref_all(self->talks, 3);
         aio_unref(self->ws);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -132,8 +131,7 @@ SCENARIO(shutdown_now, .may = { EPIPE, ECONNRESET, ENOTCONN, ECONNREFUSED, ECONN
         if (self->talk) aio_future_exception(self->talk); /* a reset is fine */
         aio_unref(self->talk);
         aio_unref(self->ended);
-        if (self->server) aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 

@@ -270,7 +270,6 @@ SCENARIO(server_smuggles, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL)
     }
     AIO_FINALLY;
         aio_unref(self->one);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }

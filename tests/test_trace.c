@@ -121,8 +121,7 @@ SCENARIO(trace_events, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -154,8 +153,7 @@ SCENARIO(trace_uploads, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
     AIO_FINALLY;
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -183,8 +181,7 @@ SCENARIO(trace_queue, .may = CLIENT_MAY)
     AIO_FINALLY;
         aio_unref_all(self->get, 2);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -244,8 +241,7 @@ SCENARIO(trace_response, .may = CLIENT_MAY)
         free(self->picture);
         aio_response_release(self->r);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -314,7 +310,6 @@ SCENARIO(trace_cancels, .may = CLIENT_MAY)
         aio_unref(trace_stopped.get);
         trace_stopped.get = NULL;
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }

@@ -454,8 +454,7 @@ SCENARIO(ws_server_hears, .may = WS_MAY)
     }
     AIO_FINALLY;
         aio_unref(self->talk);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -515,8 +514,7 @@ SCENARIO(ws_handshakes, .may = WS_MAY)
     }
     AIO_FINALLY;
         aio_unref(self->talk);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -641,8 +639,7 @@ SCENARIO(ws_both, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -753,8 +750,7 @@ SCENARIO(ws_client_judges, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -807,8 +803,7 @@ SCENARIO(ws_inflates, .may = WS_MAY)
     }
     AIO_FINALLY;
         aio_unref(self->talk);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -966,8 +961,7 @@ SCENARIO(ws_bomb, .may = WS_MAY, .skip = KIND_SLICE /* the server's echo is long
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1025,8 +1019,7 @@ SCENARIO(ws_heartbeat, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
         aio_server_abort_clients(self->echo);
         if (self->echo) AIO_AWAIT(aio_server_wait_closed(self->echo));
     AIO_END;
@@ -1085,8 +1078,7 @@ SCENARIO(ws_heartbeat_late, .may = WS_MAY)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1124,8 +1116,7 @@ SCENARIO(ws_receive_late, .skip = KIND_SLICE | KIND_CALL /* not all of it is rea
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1154,8 +1145,7 @@ SCENARIO(ws_heartbeat_closing, .may = WS_MAY)
         aio_unref(self->closing);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1180,8 +1170,7 @@ SCENARIO(ws_close_failed, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1212,8 +1201,7 @@ SCENARIO(ws_client_asks, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1245,8 +1233,7 @@ SCENARIO(ws_close_unanswered, .may = WS_MAY)
         aio_unref(self->close);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1295,8 +1282,7 @@ SCENARIO(ws_close_waits, .may = WS_MAY)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1367,8 +1353,7 @@ SCENARIO(ws_cancelled, .may = WS_MAY)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1416,8 +1401,7 @@ SCENARIO(ws_close_meets, .may = WS_MAY)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
         aio_server_abort_clients(self->drips);
         if (self->drips) AIO_AWAIT(aio_server_wait_closed(self->drips));
     AIO_END;
@@ -1491,8 +1475,7 @@ SCENARIO(ws_order, .may = WS_MAY)
         }
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1720,8 +1703,7 @@ SCENARIO(ws_overtakes, .may = WS_MAY)
         aio_unref_all(self->sent, 7);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1754,8 +1736,7 @@ SCENARIO(ws_closes_late, .may = WS_MAY)
         aio_unref(self->closing);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1779,8 +1760,7 @@ SCENARIO(ws_released, .may = WS_MAY)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1814,8 +1794,7 @@ SCENARIO(ws_by_hand, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1851,8 +1830,7 @@ SCENARIO(ws_masks_differ, .may = WS_MAY)
         aio__os.getentropy = seam_getentropy;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1905,8 +1883,7 @@ SCENARIO(ws_wrong, .may = WS_MAY)
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1939,8 +1916,7 @@ SCENARIO(ws_flooding, .may = WS_MAY, .skip = KIND_SLICE /* long */)
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -1966,8 +1942,7 @@ SCENARIO(ws_no_pongs, .may = WS_MAY, .skip = KIND_SLICE | KIND_CANCEL | KIND_ALL
     CHECK(self->i < 2000);
     AIO_FINALLY;
         aio_stream_abort(self->stream);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -2015,8 +1990,7 @@ SCENARIO(ws_redirected, .may = WS_MAY)
         aio_response_release(self->r);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -2052,8 +2026,7 @@ SCENARIO(ws_proxy, .may = { EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT, AIO_EDISCONN
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -2077,7 +2050,6 @@ SCENARIO(ws_left, .may = WS_MAY)
     }
     AIO_FINALLY;
         aio_unref(self->talk);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }

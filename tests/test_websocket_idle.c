@@ -81,8 +81,7 @@ SCENARIO(ws_dropped, .may = WS_MAY)
         aio_unref(self->client);
         aio_unref(self->talk);
         aio_app_close(self->app);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -187,7 +186,6 @@ SCENARIO(ws_idle_10000, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLIC
     }
     AIO_FINALLY;
         while (self->n) close(self->fds[--self->n]);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }

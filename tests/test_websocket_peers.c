@@ -183,8 +183,7 @@ SCENARIO(ws_peers, .skip = KIND_ALLOC | KIND_CALL | KIND_CANCEL | KIND_SLICE)
     AIO_FINALLY;
         if (self->peer) aio_task_cancel(self->peer);
         aio_unref(self->peer);
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -266,8 +265,7 @@ SCENARIO(ws_gives_up, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET,
         aio_stream_abort(self->stream);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
         aio_server_abort_clients(self->http);
         if (self->http) AIO_AWAIT(aio_server_wait_closed(self->http));
     AIO_END;
@@ -303,8 +301,7 @@ SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, 
         aio_unref(self->one);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -355,8 +352,7 @@ SCENARIO(ws_released_unsent, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECON
         aio_unref(self->closing);
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
 
@@ -405,7 +401,6 @@ SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECON
     AIO_FINALLY;
         aio_ws_release(self->ws);
         AIO_AWAIT(aio_session_close(self->session));
-        aio_server_abort_clients(self->server);
-        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+        SERVER_END(self->server);
     AIO_END;
 }
