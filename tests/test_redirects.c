@@ -495,7 +495,8 @@ SCENARIO(session_digest, .may = HOP_MAY)
 
 /* A site that says a redirect to /end and a body as a row has it; else the connections that it has served. */
 static struct { const struct drain_row *row; int connections; } drain;
-struct drain_row { const char *head; size_t now, later; double delay; int connections, end; double least, most; };
+struct drain_row { const char *head; size_t now, later; double delay; int connections, end; double least, most;
+                   const char *between; /* what is now and what is later */ };
 struct drained { aio_task task; aio_stream *stream; const struct drain_row *row; aio_text text; size_t sent;
     char line[80]; };
 static void drain_says(struct drained *self, size_t n)
@@ -527,6 +528,7 @@ static AIO_CORO(drained)
         drain_says(self, self->row->now);
         if (self->row->later) {
             AIO_AWAIT(aio_sleep(self->row->delay));
+            if (self->row->between) aio_stream_write(self->stream, self->row->between, strlen(self->row->between));
             drain_says(self, self->row->later);
         }
         if (self->row->end) break;
@@ -535,18 +537,39 @@ static AIO_CORO(drained)
 }
 static void *drain_handler(aio_stream *stream, void *arg) { (void)arg; return AIO_CALL(drained, .stream = stream); }
 
+/* Around each hop, without a part in it; or it follows by itself. */
+struct drain_follows { aio_task task; aio_response *result; aio_client_request *request; };
+static AIO_CORO(drain_follows)
+{
+    AIO_BEGIN(drain_follows);
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
+    if (self->result->status != 302) AIO_RETURN(self->result);
+    if (aio_client_request_set_url(self->request, "/end")) AIO_RAISE(ENOMEM);
+    AIO_AWAIT(self->result, aio_client_request_next(self->request));
+    AIO_END;
+}
+static void *drain_around(aio_client_request *request, void *follows)
+{
+    return follows ? (void *)AIO_CALL(drain_follows, .request = request) : (void *)aio_client_request_next(request);
+}
+static const aio_middleware drain_passes[] = { { drain_around, NULL }, { NULL, NULL } },
+                            drain_leads[] = { { drain_around, &drain }, { NULL, NULL } };
+
+/* In so many ways: without middlewares, with one, and with one that sends the next request itself. */
 #define DRAIN_302 "HTTP/1.1 302 Found\r\nLocation: /end\r\n"
-struct drain_rows { aio_task task; const struct drain_row *rows; size_t count, i; aio_server *server;
+struct drain_rows { aio_task task; const struct drain_row *rows; size_t count, ways, way, i; aio_server *server;
                     aio_session *session; aio_response *r; aio_text text; char url[60]; double began; };
 static AIO_CORO(drain_rows)
 {
     AIO_BEGIN(drain_rows);
     AIO_AWAIT(self->server, aio_start_server(drain_handler, NULL, "127.0.0.1", 0));
     snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
-    for (self->i = 0; self->i < self->count; self->i++) {
-        drain.row = &self->rows[self->i];
+    for (self->i = 0; self->i < self->ways * self->count; self->i++) {
+        drain.row = &self->rows[self->i / self->ways];
         drain.connections = 0;
-        self->session = aio_session_open(.limit = 1);
+        self->way = self->i % self->ways;
+        self->session = aio_session_open(.limit = 1, .no_redirects = self->way == 2,
+                                         .middlewares = !self->way ? NULL : self->way == 1 ? drain_passes : drain_leads);
         REQUIRE(self->session);
         self->began = aio_loop_time(aio_get_running_loop());
         AIO_AWAIT(self->r, aio_session_get(self->session, self->url));
@@ -576,21 +599,23 @@ struct redirect_drains { aio_task task; };
 SCENARIO(redirect_drains, .may = HOP_MAY)
 {
     static const struct drain_row rows[] = {
-        { DRAIN_302 "Content-Length: 0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5 },
-        { DRAIN_302 "Content-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 },
-        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 3, 0.5, 1, 0, 0.5, 0.9 },
-        { DRAIN_302 "Content-Length: 5\r\n\r\n", 0, 5, 9, 2, 0, 1, 1.5 },
-        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 0, 0, 2, 1, 0, 0.5 },
-        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5 },
-        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0, 0, 0, 2, 0, 0, 0.5 },
-        /* which it is not */
-        { DRAIN_302 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5 },
-        { DRAIN_302 "Content-Length: 99999999\r\n\r\n", 9, 0, 0, 2, 0, 0, 0.5 },
-        { DRAIN_302 "Connection: close\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 2, 0, 0, 0.5 },
-        { DRAIN_302 "\r\n", 5, 5, 9, 2, 0, 0, 0.5 },
+        { DRAIN_302 "Content-Length: 0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5, NULL },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5, NULL },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 3, 0.5, 1, 0, 0.5, 0.9, NULL },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 0, 5, 9, 2, 0, 1, 1.5, NULL },
+        { DRAIN_302 "Content-Length: 5\r\n\r\n", 2, 0, 0, 2, 1, 0, 0.5, NULL },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 0, 0, 0, 1, 0, 0, 0.5, NULL },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 0, 0, 0, 2, 0, 0, 0.5, NULL },
+        { DRAIN_302 "Content-Length: 99999999\r\n\r\n", 9, 0, 0, 2, 0, 0, 0.5, NULL },
+        { DRAIN_302 "Connection: close\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 2, 0, 0, 0.5, NULL },
+        { DRAIN_302 "\r\n", 5, 5, 9, 2, 0, 0, 0.5, NULL },
+    };
+    static const struct drain_row decoded[] = { /* by who may want it: what is passed over need not be gzip */
+        { DRAIN_302 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n", 5, 0, 0, 1, 0, 0, 0.5, NULL },
     };
     AIO_BEGIN(redirect_drains);
-    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows)));
+    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows), .ways = 3));
+    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(decoded), .ways = 2));
     AIO_END;
 }
 
@@ -634,12 +659,14 @@ struct redirect_drain_bounds { aio_task task; };
 SCENARIO(redirect_drain_bounds, .may = HOP_MAY, .skip = KIND_SLICE /* 64 KiB */)
 {
     static const struct drain_row rows[] = {
-        { DRAIN_302 "Content-Length: 65536\r\n\r\n", 65536, 0, 0, 1, 0, 0, 0.9 },
-        { DRAIN_302 "Content-Length: 65537\r\n\r\n", 65537, 0, 0, 2, 0, 0, 0.9 },
-        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n10001\r\n", 0x10001, 0, 0, 2, 0, 0, 0.9 },
+        { DRAIN_302 "Content-Length: 65536\r\n\r\n", 65536, 0, 0, 1, 0, 0, 0.9, NULL },
+        { DRAIN_302 "Content-Length: 65537\r\n\r\n", 65537, 0, 0, 2, 0, 0, 0.9, NULL },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n10001\r\n", 0x10001, 0, 0, 2, 0, 0, 0.9, NULL },
+        { DRAIN_302 "Transfer-Encoding: chunked\r\n\r\n8000\r\n", 0x8000, 0x8001, 0.5, 2, 0, 0.5, 0.9,
+          "\r\n8001\r\n" },
     };
     AIO_BEGIN(redirect_drain_bounds);
-    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows)));
+    AIO_AWAIT(AIO_CALL(drain_rows, HOP_ROWS(rows), .ways = 3));
     AIO_END;
 }
 

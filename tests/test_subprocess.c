@@ -364,9 +364,10 @@ SCENARIO(sub_descriptors, SUB_MAY)
 }
 #endif
 
-/* A program that has closed its own standard streams, whose numbers its pipes and the descriptor that tells of an end
- * then come to have. It runs in a process of its own, with nothing to print to: a bit for each thing that is wrong. */
-struct sub_closed { aio_task task; int result; aio_process *all, *one; aio_process_output got; };
+/* A program that has closed its own standard streams, before it has a loop or after that: their numbers then come to be
+ * those of its pipes, of the descriptor that tells of an end, and of copies of a descriptor that it gives itself. It runs
+ * in a process of its own, with nothing to print to: a bit for each thing that is wrong. */
+struct sub_closed { aio_task task; int result, given[2]; aio_process *all, *one, *own; aio_process_output got; };
 static AIO_CORO(sub_closed)
 {
     AIO_BEGIN(sub_closed);
@@ -379,31 +380,49 @@ static AIO_CORO(sub_closed)
                                                      .err = AIO_STDOUT));
     AIO_AWAIT(self->got, aio_process_communicate(self->one, NULL, 0));
     if (self->got.out.length != 6 || self->got.returncode) self->result |= 4;
+    AIO_AWAIT(self->own, aio_create_subprocess_shell("cat; echo right", .in = AIO_DEVNULL, .out = self->given[1],
+                                                     .err = AIO_DEVNULL));
+    AIO_AWAIT(aio_process_wait(self->own));
+    char said[8];
+    if (read(self->given[0], said, sizeof said) != 6 || memcmp(said, "right\n", 6) != 0) self->result |= 16;
     AIO_FINALLY;
         aio_process_release(self->all);
         aio_process_release(self->one);
+        aio_process_release(self->own);
     AIO_END;
+}
+
+static void sub_close(int which)
+{
+    for (int i = 0; i < 3; i++)
+        if (which >> i & 1) close(i);
+}
+
+static int sub_closed_streams(int which, bool late)
+{
+    int given[2];
+    if (pipe2(given, O_CLOEXEC | O_NONBLOCK)) return 32;
+    if (!late) sub_close(which);
+    aio_loop *loop = aio_new_event_loop();
+    aio_set_event_loop(loop);
+    if (late) sub_close(which);
+    struct sub_closed *task =
+        (struct sub_closed *)aio_create_task(AIO_CALL(sub_closed, .given = { given[0], given[1] }));
+    int code = aio_loop_run_until_complete(loop, aio_ref(task), NULL), result = code ? 64 : task->result;
+    aio_unref(task);
+    aio_loop_free(loop);
+    for (int i = 0; i < 3; i++)
+        if (which >> i & 1 && fcntl(i, F_GETFD) >= 0) result |= 8; /* left open */
+    return result;
 }
 
 TEST(sub_closed_streams)
 {
     int status = 0;
-    for (int which = 1; which < 8; which++) { /* those that are closed */
+    for (int i = 2; i < 16; i++) { /* i / 2: those that are closed */
         fflush(NULL);
         pid_t child = fork();
-        if (!child) {
-            for (int i = 0; i < 3; i++)
-                if (which >> i & 1) close(i);
-            aio_loop *loop = aio_new_event_loop();
-            aio_set_event_loop(loop);
-            struct sub_closed *task = (struct sub_closed *)aio_create_task(AIO_CALL(sub_closed));
-            int code = aio_loop_run_until_complete(loop, aio_ref(task), NULL), result = code ? 64 : task->result;
-            aio_unref(task);
-            aio_loop_free(loop);
-            for (int i = 0; i < 3; i++)
-                if (which >> i & 1 && fcntl(i, F_GETFD) >= 0) result |= 8; /* left open */
-            _exit(result);
-        }
+        if (!child) _exit(sub_closed_streams(i / 2, i % 2));
         CHECK_INT(waitpid(child, &status, 0), child);
         CHECK_INT(status, 0);
     }
