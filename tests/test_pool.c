@@ -280,9 +280,10 @@ SCENARIO(pool_close, .may = CLIENT_MAY)
     AIO_END;
 }
 
-/* A close with requests on their way ends when they have, one without at once. */
-struct pool_close_waits { aio_task task; aio_server *server; aio_session *session; struct get_url *get;
-    aio_future *closed; };
+/* A close with requests on their way ends when they have, one without at once. Until then the session is there, and
+ * closed all the same: a request of it, or another close, is refused. */
+struct pool_close_waits { aio_task task; aio_server *server; aio_session *session, *closing; struct get_url *get;
+    aio_future *closed, *waits; int i; };
 SCENARIO(pool_close_waits, .may = CLIENT_MAY)
 {
     AIO_BEGIN(pool_close_waits);
@@ -296,15 +297,25 @@ SCENARIO(pool_close_waits, .may = CLIENT_MAY)
     self->get = get_task(self->session, aio_server_port(self->server), "/slow", no_timeouts);
     REQUIRE(self->get);
     AIO_AWAIT(aio_sleep(1));
-    self->closed = aio_session_close(self->session);
+    self->waits = aio_session_close(self->closing = self->session);
     self->session = NULL;
-    CHECK(!aio_future_done(self->closed) && !aio_future_done(self->get));
-    AIO_AWAIT(self->closed);
+    CHECK(!aio_future_done(self->waits) && !aio_future_done(self->get));
+    for (self->i = 0; self->i < 2; self->i++) {
+        AIO_TRY {
+            if (self->i) AIO_AWAIT(aio_session_get(self->closing, "http://127.0.0.1:1/"));
+            else AIO_AWAIT(aio_session_close(self->closing));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ERUNTIME);
+        } AIO_END_TRY;
+    }
+    AIO_AWAIT((aio_future *)aio_ref(self->waits));
     AIO_AWAIT(aio_sleep(0));
     CHECK(aio_future_done(self->get));
     CHECK_INT(self->get->code, AIO_ERUNTIME);
     AIO_FINALLY;
         aio_unref(self->get);
+        aio_unref(self->waits);
         AIO_AWAIT(aio_session_close(self->session));
         if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
     AIO_END;

@@ -365,8 +365,8 @@ SCENARIO(sub_descriptors, SUB_MAY)
 #endif
 
 /* A program that has closed its own standard streams, before it has a loop or after that: their numbers then come to be
- * those of its pipes, of the descriptor that tells of an end, and of copies of a descriptor that it gives itself. It runs
- * in a process of its own, with nothing to print to: a bit for each thing that is wrong. */
+ * those of its pipes, of the descriptor that tells of an end, and of copies of a descriptor that it gives itself. It
+ * runs in a process of its own, with nothing to print to: a bit for each thing that is wrong. */
 struct sub_closed { aio_task task; int result, given[2]; aio_process *all, *one, *own; aio_process_output got; };
 static AIO_CORO(sub_closed)
 {
@@ -486,30 +486,39 @@ SCENARIO(sub_signals, SUB_MAY)
     AIO_END;
 }
 
-/* What this thread blocks, and this process ignores, stops no signal to a child, unless it is to. */
-struct sub_masks { aio_task task; aio_process *plain, *kept; int code; bool blocked; sigset_t before;
+/* What this thread blocks, and this process ignores, stops no signal to a child, unless it is to; one that a fork makes
+ * neither. */
+struct sub_masks { aio_task task; aio_process *plain, *kept; int code, umask; bool blocked; sigset_t before;
     void (*ignored)(int); };
 SCENARIO(sub_masks, SUB_MAY)
 {
     AIO_BEGIN(sub_masks);
+    static const char *const sleep_5[] = { "sleep", "5", NULL }; /* no longer, where the signal does not come */
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGTERM);
     sigaddset(&mask, SIGUSR1);
     self->blocked = pthread_sigmask(SIG_BLOCK, &mask, &self->before) == 0;
     self->ignored = signal(SIGINT, SIG_IGN);
-    AIO_AWAIT(self->plain, aio_create_subprocess_shell("kill -INT $$; exit 3"));
-    AIO_AWAIT(self->code, aio_process_wait(self->plain));
-    CHECK_INT(self->code, -SIGINT);
-    aio_process_release(self->plain);
-    self->plain = NULL;
-    AIO_AWAIT(self->plain, aio_create_subprocess_shell("sleep 5")); /* no longer, where the signal does not come */
-    CHECK_INT(aio_process_terminate(self->plain), 0);
-    AIO_AWAIT(self->code, aio_process_wait(self->plain));
-    CHECK_INT(self->code, -SIGTERM);
-    AIO_AWAIT(self->kept, aio_create_subprocess_shell("kill -INT $$; kill -USR1 $$; exit 3", .keep_signals = true));
-    AIO_AWAIT(self->code, aio_process_wait(self->kept));
-    CHECK_INT(self->code, 3);
+    for (self->umask = 0; self->umask <= 022; self->umask += 022) {
+        AIO_AWAIT(self->plain, aio_create_subprocess_shell("kill -INT $$; exit 3", .umask = self->umask));
+        AIO_AWAIT(self->code, aio_process_wait(self->plain));
+        CHECK_INT(self->code, -SIGINT);
+        aio_process_release(self->plain);
+        self->plain = NULL;
+        AIO_AWAIT(self->plain, aio_create_subprocess_exec(sleep_5, .umask = self->umask)); /* some shells unblock */
+        CHECK_INT(aio_process_terminate(self->plain), 0);
+        AIO_AWAIT(self->code, aio_process_wait(self->plain));
+        CHECK_INT(self->code, -SIGTERM);
+        aio_process_release(self->plain);
+        self->plain = NULL;
+        AIO_AWAIT(self->kept, aio_create_subprocess_shell("kill -INT $$; kill -USR1 $$; exit 3", .keep_signals = true,
+                                                          .umask = self->umask));
+        AIO_AWAIT(self->code, aio_process_wait(self->kept));
+        CHECK_INT(self->code, 3);
+        aio_process_release(self->kept);
+        self->kept = NULL;
+    }
     AIO_FINALLY;
         if (self->blocked) {
             pthread_sigmask(SIG_SETMASK, &self->before, NULL);
