@@ -25,6 +25,7 @@ static AIO_CORO(flood_ticker)
     do {                                                                                                    \
         if (self->ticker) aio_task_cancel(self->ticker);                                                    \
         aio_unref(self->ticker);                                                                            \
+        self->ticker = NULL;                                                                                \
     } while (0)
 
 /* Lines that are all in the buffer already, and reads of every other mode. */
@@ -195,7 +196,7 @@ SCENARIO(flood_accepts, SERVER_MAY)
 }
 
 /* Datagrams that have all come. */
-struct flood_datagrams { FLOOD_SELF; struct dg_pair pair; aio_datagram got; };
+struct flood_datagrams { FLOOD_SELF; struct dg_pair pair; aio_datagram got; char large[1000]; };
 /* KIND_CALL: a datagram that a fault loses would be waited for while the ticker keeps the tests' time from passing. */
 SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL }, .skip = KIND_CALL)
 {
@@ -207,6 +208,13 @@ SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EIN
     FLOOD_BEGIN(.messages = 5);
     for (self->i = 0; self->i < 60; self->i++) DG_RECEIVE(self->got, self->pair.server);
     CHECK(self->ticks >= 11);
+    FLOOD_END();
+    memset(self->large, 'x', sizeof self->large);
+    for (self->i = 0; self->i < 20; self->i++)
+        REQUIRE(aio_datagram_send(self->pair.client, self->large, sizeof self->large) == 0);
+    FLOOD_BEGIN(.bytes = 4 * sizeof self->large);
+    for (self->i = 0; self->i < 20; self->i++) DG_RECEIVE(self->got, self->pair.server);
+    CHECK(self->ticks >= 4);
     AIO_FINALLY;
         FLOOD_END();
         dg_close(&self->pair);
