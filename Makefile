@@ -97,7 +97,7 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
 	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
-integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward api large_transfer static ws_chat mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen service/service) ## try it against the real servers and clients that are installed
+integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward hops post session upload api large_transfer static ws_chat mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen service/service) ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 mistakes: ## what compilers say of what a beginner gets wrong
