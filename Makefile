@@ -207,7 +207,7 @@ build/coverage/test: $(TEST_FILES) aio.h | setup
 	$(CC) -std=c99 -O0 -g --coverage $(CPPFLAGS) -c -o $(@D)/main.o tests/main.c
 	$(CC) --coverage -o $@ $(@D)/main.o $(LDFLAGS) $(LDLIBS)
 
-build/fuzz/fuzz_inflate: LDLIBS += -lz
+build/fuzz/fuzz_deflate build/fuzz/fuzz_inflate: LDLIBS += -lz
 
 build/fuzz/%: tests/fuzz/%.c aio.h $(wildcard examples/*/aio_*.h)
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
-/* Coding: inflate and deflate. The vectors were made by zlib 1.2.13; what deflate makes is decoded by inflate, which is
- * held against zlib by tests/fuzz/fuzz_inflate.c. */
+/* Coding: inflate and deflate. The vectors were made by zlib 1.2.13; what deflate makes is decoded by inflate. Both are
+ * held against zlib by their fuzzers, and by tests/integration. */
 
 #define CODING(text) (text), sizeof(text) - 1
 

@@ -2,6 +2,8 @@
  *
  *   parse json       a line: a text in hexadecimal; the answer: the text as it is written again, or "-" and what is wrong
  *   parse charset    a line: a charset and bytes in hexadecimal; the answer: UTF-8, likewise, or "-" and an offset
+ *   parse coding     a line: "inflate FORMAT" or "deflate FORMAT LEVEL", the numbers of enumerators, and bytes in
+ *                    hexadecimal; the answer: what is made of them, likewise, or "-" and an offset
  *   parse cookies    a line: "set URL FIELD", a Set-Cookie; or "get URL"; the answer to that: the Cookie field */
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
@@ -12,10 +14,19 @@
 
 static size_t unhex(char *line)
 {
+    static const char digits[] = "0123456789abcdef";
     size_t n = 0;
-    unsigned byte;
-    for (char *at = line; sscanf(at, "%2x", &byte) == 1 && *at != '\n'; at += 2) line[n++] = (char)byte;
+    for (const char *at = line; *at && *at != '\n'; at += 2)
+        line[n++] = (char)((strchr(digits, at[0]) - digits) << 4 | (strchr(digits, at[1]) - digits));
     return n;
+}
+
+static int say(aio_text *text)
+{
+    for (size_t i = 0; i < text->length; i++) printf("%02x", (unsigned char)text->data[i]);
+    printf("\n");
+    aio_text_clear(text);
+    return 0;
 }
 
 static int json(char *line)
@@ -39,10 +50,23 @@ static int charset(char *line)
     *bytes++ = '\0';
     int code = aio_charset_decode(&text, bytes, unhex(bytes), &error, .charset = line, .ignore_mark = true);
     if (code) return printf("- %llu\n", (unsigned long long)error.offset) < 0 || code != EILSEQ;
-    for (size_t i = 0; i < text.length; i++) printf("%02x", (unsigned char)text.data[i]);
-    printf("\n");
-    aio_text_clear(&text);
-    return 0;
+    return say(&text);
+}
+
+static int coding(char *line)
+{
+    aio_input_error error = { "", 0, 0, 0 };
+    aio_text text;
+    int format = 0, level = 0, at = 0, code;
+    if (sscanf(line, "inflate %d %n", &format, &at) == 1) {
+        code = aio_inflate_all(&text, line + at, unhex(line + at), &error, .format = format, .leave_rest = true,
+                               .max_ratio = AIO_UNLIMITED);
+    } else {
+        if (sscanf(line, "deflate %d %d %n", &format, &level, &at) != 2) return 1;
+        code = aio_deflate_all(&text, line + at, unhex(line + at), .format = format, .level = level);
+    }
+    if (code) return printf("- %llu\n", (unsigned long long)error.offset) < 0 || code != AIO_ECODING;
+    return say(&text);
 }
 
 static int cookies(aio_cookie_jar *jar, char *line)
@@ -63,11 +87,12 @@ static int cookies(aio_cookie_jar *jar, char *line)
 int main(int argc, char **argv)
 {
     static char line[1 << 20];
-    bool is_json = argc > 1 && !strcmp(argv[1], "json"), is_charset = argc > 1 && !strcmp(argv[1], "charset");
+    const char *what = argc > 1 ? argv[1] : "cookies";
     aio_cookie_jar *jar = aio_cookie_jar_open();
     int code = !jar;
     while (!code && fgets(line, sizeof line, stdin))
-        code = is_json ? json(line) : is_charset ? charset(line) : cookies(jar, line);
+        code = !strcmp(what, "json") ? json(line) : !strcmp(what, "charset") ? charset(line)
+            : !strcmp(what, "coding") ? coding(line) : cookies(jar, line);
     aio_cookie_jar_unref(jar);
     return code;
 }
