@@ -3006,7 +3006,8 @@ typedef struct aio_response_times {
 typedef struct aio_connector aio_connector;
 
 typedef struct aio_connector_options {
-    int                limit AIO__UNSET; /* requests at once; 0: 100. Others wait, first come first served a host */
+    /* requests at once; 0: 100; AIO_UNLIMITED. Others wait, first come first served a host */
+    int                limit AIO__UNSET;
     int                limit_per_host AIO__UNSET;       /* the same for one scheme, host and port; 0: none */
     double             keepalive_timeout AIO__UNSET;    /* so long an idle connection is kept; 0: 15 s */
     bool               force_close AIO__UNSET;          /* no connection is kept for another request */
@@ -3303,6 +3304,9 @@ typedef struct aio_request_options {
     aio_progress      *on_sent AIO__UNSET; /* called as the body goes, and as that of the response comes, in bytes on */
     aio_progress      *on_received AIO__UNSET;       /* the connection: compressed, if it is */
     void              *progress_arg AIO__UNSET;
+    /* A response that says no length and is not chunked has no body; else it is what comes until the connection's end.
+     * aiohttp: read_until_eof=False */
+    bool               no_read_until_eof AIO__UNSET;
     aio_timeouts       timeout AIO__UNSET;           /* what is 0 is as the session has it */
     bool               raise_for_status AIO__UNSET;  /* besides the session's */
     bool               deny_private AIO__UNSET;      /* besides the session's and the connector's */
@@ -32442,6 +32446,14 @@ static bool aio__body_open(aio__body_reader *in, const aio__http_head *head, aio
     return again;
 }
 
+/* What only the end of the connection would end is no body. */
+static void aio__body_not_until_close(aio__body_reader *in)
+{
+    if (in->body.kind != AIO__BODY_CLOSE) return;
+    aio__body_start(&in->body, AIO__BODY_NONE, 0);
+    in->stream = NULL;
+}
+
 /* The next to be read is this, which has come over no connection. False without memory. */
 static bool aio__body_fill(aio__body_reader *in, aio_text data)
 {
@@ -37761,6 +37773,7 @@ typedef struct aio__exchange {
     bool           url_in_room; /* url's block is of `room` */
     bool           upgrades;   /* the request has Upgrade, or is a CONNECT */
     bool           switched;   /* the server has agreed: the connection is not HTTP's any more */
+    bool           no_eof;     /* a body until close is none */
     uint8_t        method_length;
     char           method[32];
 } aio__exchange;
@@ -38405,7 +38418,7 @@ struct aio__requesting { /* the coroutine of a request */
     aio_producer      producer;
     aio_form         *form;    /* one owner */
     int               compress;
-    bool              chunked, expects, borrows;
+    bool              chunked, expects, borrows, no_eof;
     int64_t           expect_ns;
     aio_progress     *on_sent, *on_received;
     void             *progress_arg;
@@ -38622,6 +38635,7 @@ static void aio__requesting_keep(struct aio__requesting *self, const aio_request
     self->compress = o->compress;
     self->chunked = o->chunked;
     self->expects = o->expect100;
+    self->no_eof = o->no_read_until_eof;
     self->expect_ns = aio__timeout_ns(o->expect100_timeout, 1);
     self->on_sent = o->on_sent;
     self->on_received = o->on_received;
@@ -39107,6 +39121,7 @@ static int aio__exchange_load(aio__exchange *x, struct aio__requesting *f, const
     aio__exchange_unload(x);
     x->on_sent = f->on_sent;
     x->on_received = f->on_received;
+    x->no_eof = f->no_eof;
     x->progress_arg = f->progress_arg;
     if (f->form && !(code = aio__form_seal(f->form, reason))) {
         f->content_type = aio__form_type(f->form);
@@ -39611,6 +39626,7 @@ static int aio__exchange_begin(aio__exchange *x)
         && aio__redirect_is(head->status, aio__headers_value(&response->headers, "location", 8));
     aio_text method = aio__text(x->method, x->method_length);
     if (!aio__body_open(&r->in, head, method, aio__exchange_stream(x))) x->keep = false;
+    if (x->no_eof) aio__body_not_until_close(&r->in);
     aio__made_unref(x->made);
     x->made = aio__made_ref(aio__ticket_read(&x->ticket, &r->in));
     if (!x->op->session->options.no_auto_decompress && head->status != 206 && !x->leads

@@ -422,6 +422,36 @@ SCENARIO(client_lengths, .may = CLIENT_MAY)
     AIO_END;
 }
 
+/* A body that only the end of the connection would end is none, if that is not waited for; others are as ever. */
+struct client_no_eof { aio_task task; aio_server *server; aio_session *session; aio_response *r; aio_text text;
+    char url[64]; int i; };
+SCENARIO(client_no_eof, .may = CLIENT_MAY)
+{
+    static const char *const says[] = { "HTTP/1.1 200 OK\r\n\r\nhello", "HTTP/1.1 200 OK\r\n\r\n", HEAD_5 "hello",
+                                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n" };
+    AIO_BEGIN(client_no_eof);
+    AIO_AWAIT(self->server, aio_start_server(scripted_handler, &the_script, "127.0.0.1", 0));
+    snprintf(self->url, sizeof self->url, "http://127.0.0.1:%d/", aio_server_port(self->server));
+    self->session = aio_session_open(.timeout = { .total = 5 });
+    REQUIRE(self->session);
+    for (self->i = 0; self->i < 4; self->i++) {
+        script_says(&the_script, says[self->i], END_STAY);
+        AIO_AWAIT(self->r, aio_session_get(self->session, self->url, .no_read_until_eof = true));
+        AIO_AWAIT(self->text, aio_response_read(self->r));
+        CHECK_BYTES(self->text.data, self->text.length, self->i < 2 ? "" : self->i == 2 ? "hello" : "hi");
+        if (self->i < 3) CHECK_INT(self->r->content_length, self->i < 2 ? 0 : 5);
+        aio_response_release(self->r);
+        self->r = NULL;
+        CHECK_INT(aio_session_busy(self->session), 0);
+        CHECK_INT(aio_session_idle(self->session), self->i < 2 ? 0 : 1);
+    }
+    AIO_FINALLY;
+        aio_response_release(self->r);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* A body cut as the program wants it, wherever it was cut on its way. */
 #define CUT_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define CUT_LINES CUT_CHUNKED "2\r\non\r\n4\r\ne\ntw\r\n6\r\no\r\n\nth\r\n3\r\nree\r\n0\r\n\r\n"
