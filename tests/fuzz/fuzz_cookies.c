@@ -1,6 +1,6 @@
 /* Cookies: the first byte chooses the URL that the first line comes from, as a Set-Cookie; each further line is another
  * URL's. Whatever the jar takes is for a domain of that URL's, can be said in a request, and comes back from a file.
- * All lines are a cookies.txt, too. */
+ * All lines are a cookies.txt, too, and a list of public suffixes. */
 #ifndef FUZZ_REPLAY
 #define AIO_IMPLEMENTATION
 #include "../../aio.h"
@@ -65,6 +65,30 @@ static void fuzz_cookie_load(const char *text, size_t size)
     aio_cookie_jar_unref(jar);
 }
 
+/* Rules are names as hosts have them; a cookie is for one only if none of them is that name. */
+static void fuzz_cookie_suffixes(const char *text, size_t size)
+{
+    static const char field[] = "a=b; Domain=b.test";
+    aio_url url;
+    aio_cookie_jar *jar = aio_cookie_jar_open();
+    if (!jar || aio_url_parse(&url, "http://a.b.test/", 16, NULL)) abort();
+    int code = aio__suffixes_parse(jar, text, size);
+    bool listed = false, excepted = false;
+    if (code && code != EINVAL) abort();
+    for (size_t i = 0; !code && i < jar->suffix_capacity; i++) {
+        const char *rule = jar->suffix_slots[i] ? jar->suffixes + jar->suffix_slots[i] - 1 : "x";
+        if (!*rule) abort();
+        listed |= !strcmp(rule, "b.test");
+        excepted |= !strcmp(rule, "!b.test");
+        for (const char *at = rule; *at; at++)
+            if (*at <= ' ' || (*at >= 'A' && *at <= 'Z')) abort();
+    }
+    if (!code) code = aio_cookie_jar_update(jar, &url, field, sizeof field - 1, NULL);
+    if (listed && !code && !excepted) abort();
+    aio_url_clear(&url);
+    aio_cookie_jar_unref(jar);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const urls[] = { "https://a.b.test/x/y?z", "http://b.test/", "http://test/", "https://1.2.3.4/x",
@@ -96,5 +120,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     aio_cookie_jar_unref(jar);
     fuzz_cookie_load((const char *)data + 1, size - 1);
+    fuzz_cookie_suffixes((const char *)data + 1, size - 1);
     return 0;
 }
