@@ -246,7 +246,9 @@ TEST(connector_options)
     }
     for (size_t i = 0; i < sizeof fit / sizeof *fit; i++) {
         aio_connector *open = aio_connector_open_with(&fit[i]);
-        CHECK(open != NULL);
+        if (!CHECK(open != NULL)) continue;
+        CHECK_INT(open->limit, fit[i].limit ? 0 : 100); /* 0 is none */
+        CHECK_INT(open->limit_per_host, 0);
         aio_connector_unref(open);
     }
     for (int i = 0; i < 2; i++) { /* there is no loop; it is closed */
