@@ -221,6 +221,72 @@ SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EIN
     AIO_END;
 }
 
+/* Datagrams that were kept go out in turns when there is room for them, by how many and by how large they are. */
+struct flood_datagrams_kept { FLOOD_SELF; struct dg_pair pair; char large[1000]; };
+SCENARIO(flood_datagrams_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL })
+{
+    AIO_BEGIN(flood_datagrams_kept);
+    dg_sendmsg = aio__os.sendmsg;
+    aio__os.sendmsg = dg_refusing;
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    dg_full = true;
+    for (self->i = 0; self->i < 60; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
+    FLOOD_BEGIN(.messages = 5);
+    CHECK_INT(self->pair.client->kept, 60);
+    dg_open_up(NULL);
+    for (self->i = 0; self->i < 1000 && self->pair.client->kept; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK(!self->pair.client->kept && self->ticks >= 11);
+    FLOOD_END();
+    dg_full = true;
+    for (self->i = 0; self->i < 20; self->i++)
+        REQUIRE(aio_datagram_send(self->pair.client, self->large, sizeof self->large) == 0);
+    FLOOD_BEGIN(.bytes = 4 * sizeof self->large);
+    CHECK_INT(self->pair.client->kept, 20 * sizeof self->large);
+    dg_open_up(NULL);
+    for (self->i = 0; self->i < 1000 && self->pair.client->kept; self->i++) AIO_AWAIT(aio_sleep(0));
+    CHECK(!self->pair.client->kept && self->ticks >= 4);
+    AIO_FINALLY;
+        dg_full = false;
+        aio__os.sendmsg = dg_sendmsg;
+        FLOOD_END();
+        dg_close(&self->pair);
+    AIO_END;
+}
+
+/* Who begins receives without waiting for any gets no more than a turn's; the one after these has taken nothing. */
+struct flood_datagrams_begun { FLOOD_SELF; struct dg_pair pair; aio_datagram_task *one; aio_datagram got; };
+SCENARIO(flood_datagrams_begun, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL }, .skip = KIND_CALL)
+{
+    AIO_BEGIN(flood_datagrams_begun);
+    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    for (self->i = 0; self->i < 20; self->i++)
+        REQUIRE(aio_datagram_send(self->pair.client, &"abcdefghijklmnopqrst"[self->i], 1) == 0);
+    FLOOD_BEGIN(.messages = 5);
+    for (self->i = 0; self->i < 20; self->i++) {
+        self->one = aio_create_task(aio_datagram_receive(self->pair.server), .eager_start = true);
+        REQUIRE(self->one);
+        if (!aio_future_done(self->one)) break;
+        aio_unref(self->one);
+        self->one = NULL;
+    }
+    CHECK_INT(self->i, 5);
+    aio_task_cancel(self->one);
+    aio_unref(self->one);
+    self->one = NULL;
+    AIO_AWAIT(aio_sleep(0));
+    DG_RECEIVE(self->got, self->pair.server);
+    CHECK_BYTES(self->got.data, self->got.length, "f");
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_unref(self->one);
+        dg_close(&self->pair);
+    AIO_END;
+}
+
 /* Wrong answers to the resolver, as many as it reads: where there is no datagram, the latest one again. */
 static struct { size_t length, taken; char data[600]; } flood_wrong;
 static ssize_t flood_recvmsg(int fd, struct msghdr *message, int flags)

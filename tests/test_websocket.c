@@ -1920,6 +1920,83 @@ SCENARIO(ws_flooding, .may = WS_MAY, .skip = KIND_SLICE /* long */)
     AIO_END;
 }
 
+/* A few bytes of a peer that stand for very many, and messages of ours that are short when they are compressed: both
+ * count for a turn as what they are without that. */
+enum { WS_SWOLLEN = 200000 };
+struct ws_swells { WS_DIALS; aio_task *ticker; int ticks, i; aio_ws_message m; aio_text packed; char frame[2000]; };
+SCENARIO(ws_swells, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_swells);
+    memset(ws_large, 'x', WS_SWOLLEN);
+    REQUIRE(!aio_deflate_all(&self->packed, ws_large, WS_SWOLLEN, .format = AIO_CODING_RAW));
+    self->raw.length = self->packed.length;
+    REQUIRE(self->raw.length > 125 && self->raw.length < sizeof self->frame - 4);
+    memcpy(self->frame, "\xC2\x7E", 2);
+    self->frame[2] = (char)(self->raw.length >> 8);
+    self->frame[3] = (char)self->raw.length;
+    memcpy(self->frame + 4, self->packed.data, self->raw.length);
+    self->raw.length += 4;
+    self->raw.says = self->frame;
+    self->raw.head = WS_101(WS_OK WS_DEFLATE);
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
+                                 .options = { .compress = 15 }));
+    FLOOD_BEGIN(.bytes = 10000);
+    AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+    CHECK_INT(self->m.data.length, WS_SWOLLEN);
+    CHECK(self->ticks >= 15);
+    FLOOD_END();
+    FLOOD_BEGIN(.bytes = 1000);
+    for (self->i = 0; self->i < 20; self->i++) AIO_AWAIT(aio_ws_send_text(self->ws, ws_large, 500));
+    CHECK(self->ticks >= 9);
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_text_clear(&self->packed);
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
+/* Who closes after a violation reads on until the peer ends, which sends as fast as it is read: 400 times 4096
+ * bytes. */
+static struct { int fd, left; } ws_babble;
+static ssize_t ws_babble_recv(int fd, void *data, size_t size, int flags)
+{
+    if (fd != ws_babble.fd) return seam_recv(fd, data, size, flags);
+    if (ws_babble.left-- <= 0) return 0;
+    memset(data, 'x', size = size < 4096 ? size : 4096);
+    return (ssize_t)size;
+}
+
+struct ws_babbling { WS_DIALS; aio_task *ticker; int ticks; aio_ws_message m; };
+SCENARIO(ws_babbling, .may = WS_MAY)
+{
+    AIO_BEGIN(ws_babbling);
+    self->raw.says = "\xF2\0";
+    self->raw.length = 2;
+    AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session));
+    AIO_TRY {
+        AIO_AWAIT(self->m, aio_ws_receive(self->ws));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(AIO_EWEBSOCKET);
+    } AIO_END_TRY;
+    ws_babble.fd = aio_stream_fileno(aio_ws_stream(self->ws));
+    ws_babble.left = 400;
+    aio__os.recv = ws_babble_recv;
+    FLOOD_BEGIN(.bytes = 20000);
+    seam_rearm(ws_babble.fd);
+    AIO_AWAIT(aio_ws_close(self->ws, 0, NULL));
+    CHECK(ws_babble.left <= 0 && self->ticks >= 60);
+    AIO_FINALLY;
+        aio__os.recv = seam_recv;
+        FLOOD_END();
+        aio_ws_release(self->ws);
+        AIO_AWAIT(aio_session_close(self->session));
+        SERVER_END(self->server);
+    AIO_END;
+}
+
 /* Who takes no pongs gets no more of them than the stream's limit. */
 struct ws_no_pongs { aio_task task; aio_server *server; aio_stream *stream; struct ws_site site; aio_text text; int i;
     char frames[13100]; size_t unsent, before; };
