@@ -770,17 +770,18 @@ static AIO_CORO(fair_eats)
     AIO_END;
 }
 
-/* SIGINT ends a program whose peer writes as fast as it is read: long before the peer ends, which is after 10 s. */
-TEST(turn_interrupted)
+/* A peer in a process of its own, which writes for 10 s; its port. */
+static pid_t fair_floods(int *port)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
     memset(&address, 0, sizeof address);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, 1));
     CHECK(!getsockname(fd, (struct sockaddr *)&address, &size));
+    *port = ntohs(address.sin_port);
     fflush(stdout);
     pid_t peer = fork();
     if (peer == 0) {
@@ -793,21 +794,103 @@ TEST(turn_interrupted)
         while (send(client, block, sizeof block, 0) > 0) { }
         _exit(0);
     }
-    pid_t program = fork();
-    if (program == 0) {
-        aio__os = seam_real;
-        signal(SIGINT, SIG_DFL);
-        fclose(stderr);
-        close(fd);
-        _exit(aio_run(AIO_CALL(fair_eats, .port = ntohs(address.sin_port))));
-    }
     close(fd);
+    return peer;
+}
+
+/* True in the program's process. */
+static bool fair_program(pid_t *program)
+{
+    if ((*program = fork()) != 0) return false;
+    aio__os = seam_real;
+    signal(SIGINT, SIG_DFL);
+    fclose(stderr);
+    return true;
+}
+
+static void fair_flooded(pid_t peer)
+{
+    int status;
+    kill(peer, SIGKILL);
+    waitpid(peer, &status, 0);
+}
+
+/* SIGINT ends a program whose peer writes as fast as it is read: long before the peer ends, which is after 10 s. */
+TEST(turn_interrupted)
+{
+    int port, status = 0;
+    pid_t program, peer = fair_floods(&port);
+    if (fair_program(&program)) _exit(aio_run(AIO_CALL(fair_eats, .port = port)));
     nanosleep(&(struct timespec){ 0, 300000000 }, NULL);
     int64_t began = seam_real.clock();
     kill(program, SIGINT);
     CHECK(waitpid(program, &status, 0) == program && WIFEXITED(status));
     CHECK_INT(WEXITSTATUS(status), 130);
     CHECK(seam_real.clock() - began < 3000000000); /* 100 ms, on a machine that has nothing else to do */
-    kill(peer, SIGKILL);
-    waitpid(peer, &status, 0);
+    fair_flooded(peer);
+}
+
+/* Wakes every 10 ms. `longest`: of the times between two. */
+static struct { int64_t began, took, woke, longest; long ticks; bool timed_out; } fair_pauses;
+static void fair_woke(void)
+{
+    int64_t at = seam_real.clock();
+    if (at - fair_pauses.woke > fair_pauses.longest) fair_pauses.longest = at - fair_pauses.woke;
+    fair_pauses.woke = at;
+}
+
+struct fair_wakes { aio_task task; };
+static AIO_CORO(fair_wakes)
+{
+    AIO_BEGIN(fair_wakes);
+    for (;; fair_pauses.ticks++) {
+        AIO_AWAIT(aio_sleep(0.01));
+        fair_woke();
+    }
+    AIO_END;
+}
+
+struct fair_in_time { aio_task task; int port; struct fair_wakes *wakes; };
+static AIO_CORO(fair_in_time)
+{
+    AIO_BEGIN(fair_in_time);
+    self->wakes = aio_create_task(AIO_CALL(fair_wakes));
+    if (!self->wakes) AIO_RAISE(ENOMEM);
+    fair_pauses.began = fair_pauses.woke = seam_real.clock();
+    AIO_TRY {
+        AIO_TIMEOUT(0.5) AIO_AWAIT(AIO_CALL(fair_eats, .port = self->port));
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+        fair_pauses.timed_out = true;
+    } AIO_END_TRY;
+    fair_woke(); /* the last pause, too, may be the longest */
+    fair_pauses.took = fair_pauses.woke - fair_pauses.began;
+    AIO_FINALLY;
+        if (self->wakes) aio_task_cancel(self->wakes);
+        aio_unref(self->wakes);
+    AIO_END;
+}
+
+/* So a timeout comes at its time, and what sleeps wakes: 50 ms late and after 20 ms, where there is nothing else. */
+TEST(turn_timeout_in_flood)
+{
+    int port, status = 0, ends[2];
+    CHECK_INT(pipe(ends), 0);
+    pid_t program, peer = fair_floods(&port);
+    if (fair_program(&program)) {
+        memset(&fair_pauses, 0, sizeof fair_pauses);
+        int code = aio_run(AIO_CALL(fair_in_time, .port = port));
+        _exit(write(ends[1], &fair_pauses, sizeof fair_pauses) == (ssize_t)sizeof fair_pauses ? code : 9);
+    }
+    close(ends[1]);
+    memset(&fair_pauses, 0, sizeof fair_pauses);
+    CHECK(read(ends[0], &fair_pauses, sizeof fair_pauses) == (ssize_t)sizeof fair_pauses);
+    close(ends[0]);
+    CHECK(waitpid(program, &status, 0) == program && WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 0);
+    bool in_time = CHECK(fair_pauses.timed_out && fair_pauses.took >= 499000000 && fair_pauses.took < 4000000000);
+    bool woke = CHECK(fair_pauses.ticks > 3 && fair_pauses.longest < 3000000000);
+    if (!in_time || !woke)
+        printf("# %.3f s, %ld ticks, a pause of %.3f s\n", (double)fair_pauses.took / 1e9, fair_pauses.ticks,
+               (double)fair_pauses.longest / 1e9);
+    fair_flooded(peer);
 }
