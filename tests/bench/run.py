@@ -56,19 +56,19 @@ ECHO = [
 HTTP = [
     metric("requests", "/s", "{:,.0f}", "high", lambda r: r["n"] / r["secs"]),
     metric("client CPU", "s/100k", "{:.2f}", "low", lambda r: cpu_of(r) / r["n"] * 1e5, "ratio"),
-    metric("of it user", "s/100k", "{:.2f}", "low", lambda r: r["user"] / r["n"] * 1e5),
+    metric("of it user", "s/100k", "{:.2f}", "low", lambda r: r["user"] / r["n"] * 1e5, "ratio"),
     metric("peak RSS", "MB", "{:.1f}", "low", lambda r: r["maxrss_kb"] / 1024),
 ]
 CONNECT = [
     metric("connections", "/s", "{:,.0f}", "high", lambda r: r["n"] / r["secs"]),
     metric("client CPU", "us/conn", "{:.1f}", "low", lambda r: cpu_of(r) / r["n"] * 1e6, "ratio"),
-    metric("of it user", "us/conn", "{:.1f}", "low", lambda r: r["user"] / r["n"] * 1e6),
+    metric("of it user", "us/conn", "{:.1f}", "low", lambda r: r["user"] / r["n"] * 1e6, "ratio"),
     metric("peak RSS", "MB", "{:.1f}", "low", lambda r: r["maxrss_kb"] / 1024),
 ]
 DOWNLOAD = [
     metric("speed", "MB/s", "{:,.0f}", "high", lambda r: r["bytes"] / r["secs"] / 1e6),
     metric("client CPU", "s/256 MiB", "{:.3f}", "low", lambda r: cpu_of(r) / r["n"], "ratio"),
-    metric("of it user", "s/256 MiB", "{:.3f}", "low", lambda r: r["user"] / r["n"]),
+    metric("of it user", "s/256 MiB", "{:.3f}", "low", lambda r: r["user"] / r["n"], "ratio"),
     metric("peak RSS", "MB", "{:.1f}", "low", lambda r: r["maxrss_kb"] / 1024),
 ]
 SITE = [
