@@ -12,8 +12,10 @@ LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=
 FUZZ_SECONDS ?= 10
-# Of how many runs of a way torture takes a sample, evenly spread; empty: all of them.
+# Of how many runs of a way torture (empty: all of them) and the sanitizers (empty: 40) take a sample, evenly spread.
 SAMPLE   ?=
+# In which ways torture and valgrind run tests, joined by commas; empty: all that they have.
+WAYS     ?=
 MUTANTS  ?= 100
 SEED     ?= 1
 # What ThreadSanitizer and valgrind are to run, as patterns on the names that `build/test --list` gives.
@@ -55,7 +57,7 @@ test: build/test ## run the tests; make test ONLY=name runs one, build/test --li
 examples: $(EXAMPLES) $(EXAMPLES:build/examples/%=build/examples/cpp/%) $(CPP_ONLY) ## build them as C99 and, if there is one, as C++20
 
 torture: build/test ## every scenario in every way: failing allocations and calls, slices, cancellation; debug mode
-	build/test --torture $(SAMPLE:%=--sample %) $(ONLY)
+	build/test --torture $(SAMPLE:%=--sample %) $(WAYS:%=--way %) $(ONLY)
 	AIO_DEBUG=1 build/test --way epoll $(ONLY)
 
 # clang sees what gcc does not (NULL + 0).
@@ -65,15 +67,17 @@ PLAIN     := epoll,poll,plain-alloc
 # Seconds for one run, where it takes many times as long as by itself.
 PATIENT   := 180
 
-# One test's child of a fork starts threads of its own while the parent has one.
+# What a run leaves, the tests count themselves, failing allocations and all; what they cannot count (OpenSSL's memory)
+# is looked for once, by clang's if there is one: it takes as long as the tests. One test's child of a fork starts threads
+# of its own while the parent has one.
 test-sanitize: $(SANITIZED) ## address, leak, undefined behaviour; threads where there are some
-	build/test-address --seconds $(PATIENT) $(ONLY)
+	$(if $(CLANG),ASAN_OPTIONS=detect_leaks=0) build/test-address --seconds $(PATIENT) $(SAMPLE:%=--sample %) $(ONLY)
 	$(if $(CLANG),build/test-address-clang --seconds $(PATIENT) --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
 	TSAN_OPTIONS=die_after_fork=0 build/test-thread --seconds $(PATIENT) $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
 
 test-valgrind: build/test ## the quicker tests under valgrind, with slabs and with an allocation for each object
 	valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=99 \
-	    --suppressions=tests/valgrind.supp build/test --way epoll,plain-alloc --seconds $(PATIENT) \
+	    --suppressions=tests/valgrind.supp build/test --way $(or $(WAYS),epoll,plain-alloc) --seconds $(PATIENT) \
 	    $(or $(ONLY),$$(build/test --list | grep -vE '$(SLOW)|$(NO_VALGRIND)'))
 
 test-matrix: | setup ## compilers, standards, 32 bits, musl, other processors, switches; what is missing is skipped
