@@ -130,7 +130,7 @@ each_parsed() {
 cpp_beside_c() {
     local name=$1 binary=$out/beside-$1-$2
     shift
-    gcc -std=c99 -O2 -c -o "$binary-c.o" tests/cpp/implementation.c &&
+    gcc -std=c99 -O0 -c -o "$binary-c.o" tests/cpp/implementation.c &&
         "$@" -c -o "$binary.o" "tests/cpp/$name.cpp" &&
         "$1" -o "$binary" "$binary.o" "$binary-c.o" $libs && timeout 60 "$binary"
 }
@@ -290,7 +290,7 @@ for compiler in gcc clang; do
     done
     # `make examples` builds and runs them.
     with_examples "examples $compiler c99" each_parsed $compiler -std=c99 -O0 $warn_c ${own[$compiler]} -DAIO_STATIC
-    cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O2 $warn_c \
+    cell "allocator of one's own $compiler" linked allocator-$compiler $compiler -std=c99 -O0 $warn_c \
         ${own[$compiler]} -- "$out/allocator.c"
     cell "AIO_API of one's own $compiler" exported $compiler -std=c99 -O0 $warn_c
     cell "too late an include $compiler" refused $compiler -std=c99
