@@ -9,6 +9,17 @@ static void dg_close(struct dg_pair *pair)
     aio_datagram_close(pair->server);
 }
 
+/* The client's datagrams go to the server. */
+struct dg_open { aio_task task; struct dg_pair *pair; };
+static AIO_CORO(dg_open)
+{
+    AIO_BEGIN(dg_open);
+    AIO_AWAIT(self->pair->server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
+    AIO_AWAIT(self->pair->client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
+                                                               .remote_port = aio_datagram_port(self->pair->server)));
+    AIO_END;
+}
+
 #define DG_RECEIVE(lhs, endpoint) AIO_AWAIT(lhs, aio_wait_for(aio_datagram_receive(endpoint), 5))
 
 /* Both ways between one that is bound and one that is connected to it. */
@@ -277,9 +288,7 @@ struct dg_loop { aio_task task; struct dg_pair pair; struct dg_counter *counter;
 SCENARIO(dg_loop, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, AIO_ERUNTIME, ECONNREFUSED })
 {
     AIO_BEGIN(dg_loop);
-    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
-    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
-                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    AIO_AWAIT(AIO_CALL(dg_open, .pair = &self->pair));
     self->counter = aio_create_task(AIO_CALL(dg_counter, .endpoint = self->pair.server));
     REQUIRE(self->counter != NULL);
     for (self->i = 0; self->i < 100; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
@@ -328,9 +337,7 @@ SCENARIO(dg_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED })
     self->big = (char *)calloc(30000, 1);
     dg_sendmsg = aio__os.sendmsg;
     aio__os.sendmsg = dg_refusing;
-    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
-    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
-                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    AIO_AWAIT(AIO_CALL(dg_open, .pair = &self->pair));
     dg_full = true;
     for (self->i = 0; self->i < 3; self->i++) {
         self->big[0] = (char)('a' + self->i);

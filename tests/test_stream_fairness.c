@@ -201,9 +201,7 @@ struct flood_datagrams { FLOOD_SELF; struct dg_pair pair; aio_datagram got; char
 SCENARIO(flood_datagrams, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL }, .skip = KIND_CALL)
 {
     AIO_BEGIN(flood_datagrams);
-    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
-    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
-                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    AIO_AWAIT(AIO_CALL(dg_open, .pair = &self->pair));
     for (self->i = 0; self->i < 60; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
     FLOOD_BEGIN(.messages = 5);
     for (self->i = 0; self->i < 60; self->i++) DG_RECEIVE(self->got, self->pair.server);
@@ -228,9 +226,7 @@ SCENARIO(flood_datagrams_kept, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED
     AIO_BEGIN(flood_datagrams_kept);
     dg_sendmsg = aio__os.sendmsg;
     aio__os.sendmsg = dg_refusing;
-    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
-    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
-                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    AIO_AWAIT(AIO_CALL(dg_open, .pair = &self->pair));
     dg_full = true;
     for (self->i = 0; self->i < 60; self->i++) REQUIRE(aio_datagram_send(self->pair.client, "x", 1) == 0);
     FLOOD_BEGIN(.messages = 5);
@@ -260,9 +256,7 @@ struct flood_datagrams_begun { FLOOD_SELF; struct dg_pair pair; aio_datagram_tas
 SCENARIO(flood_datagrams_begun, .may = { AIO_ETIMEOUT, AIO_ERESOLVE, ECONNREFUSED, EINVAL }, .skip = KIND_CALL)
 {
     AIO_BEGIN(flood_datagrams_begun);
-    AIO_AWAIT(self->pair.server, aio_create_datagram_endpoint(.local_host = "127.0.0.1"));
-    AIO_AWAIT(self->pair.client, aio_create_datagram_endpoint(.remote_host = "127.0.0.1",
-                                                              .remote_port = aio_datagram_port(self->pair.server)));
+    AIO_AWAIT(AIO_CALL(dg_open, .pair = &self->pair));
     for (self->i = 0; self->i < 20; self->i++)
         REQUIRE(aio_datagram_send(self->pair.client, &"abcdefghijklmnopqrst"[self->i], 1) == 0);
     FLOOD_BEGIN(.messages = 5);
