@@ -67,12 +67,11 @@ PLAIN     := epoll,poll,plain-alloc
 # Seconds for one run, where it takes many times as long as by itself.
 PATIENT   := 180
 
-# What a run leaves, the tests count themselves, failing allocations and all; what they cannot count (OpenSSL's memory)
-# is looked for once, by clang's if there is one: it takes as long as the tests. One test's child of a fork starts threads
-# of its own while the parent has one.
+# Leaks of what the tests do not count themselves (OpenSSL's memory) are looked for in all ways by gcc's, and not once more
+# by clang's: it takes as long as the tests. One test's child of a fork starts threads of its own while the parent has one.
 test-sanitize: $(SANITIZED) ## address, leak, undefined behaviour; threads where there are some
-	$(if $(CLANG),ASAN_OPTIONS=detect_leaks=0) build/test-address --seconds $(PATIENT) $(SAMPLE:%=--sample %) $(ONLY)
-	$(if $(CLANG),build/test-address-clang --seconds $(PATIENT) --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
+	build/test-address --seconds $(PATIENT) $(SAMPLE:%=--sample %) $(ONLY)
+	$(if $(CLANG),ASAN_OPTIONS=detect_leaks=0 build/test-address-clang --seconds $(PATIENT) --way $(PLAIN) $(ONLY),@echo "no clang: tried with gcc alone")
 	TSAN_OPTIONS=die_after_fork=0 build/test-thread --seconds $(PATIENT) $(or $(ONLY),$$(build/test-thread --list | grep -E '$(THREADED)'))
 
 test-valgrind: build/test ## the quicker tests under valgrind, with slabs and with an allocation for each object
