@@ -2,8 +2,9 @@
 
 /* ---- what goes on at once, again and again ---- */
 
-enum fair_kind { FAIR_DONE, FAIR_GATHER, FAIR_WAIT, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET, FAIR_THREAD_PUT_GET, FAIR_EVENT,
-                 FAIR_KINDS };
+enum fair_kind { FAIR_DONE, FAIR_GATHER, FAIR_WAIT, FAIR_CORO, FAIR_LOCK, FAIR_SEMAPHORE, FAIR_PUT_GET,
+                 FAIR_THREAD_PUT_GET, FAIR_EVENT, FAIR_KINDS,
+                 FAIR_PUT = FAIR_KINDS, FAIR_GET, FAIR_THREAD_PUT, FAIR_THREAD_GET, FAIR_QUEUE_KINDS };
 
 static struct {
     long      rounds, since, most; /* rounds of the greedy task; since the other one ran; the most of these */
@@ -66,6 +67,26 @@ static AIO_CORO(fair_greedy)
         }
         if (self->kind == FAIR_THREAD_PUT_GET) {
             AIO_AWAIT(aio_thread_queue_put(fair.thread_queue, &self->item));
+            fair.inside++;
+            AIO_AWAIT(self->item, aio_thread_queue_get(fair.thread_queue, int));
+            fair.inside--;
+        }
+        if (self->kind == FAIR_PUT) {
+            AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
+            ALWAYS(aio_queue_get_nowait(fair.queue, &self->item) == 0);
+        }
+        if (self->kind == FAIR_GET) {
+            if (aio_queue_put_nowait(fair.queue, &self->item)) AIO_RAISE(ENOMEM);
+            fair.inside++;
+            AIO_AWAIT(self->item, aio_queue_get(fair.queue, int));
+            fair.inside--;
+        }
+        if (self->kind == FAIR_THREAD_PUT) {
+            AIO_AWAIT(aio_thread_queue_put(fair.thread_queue, &self->item));
+            ALWAYS(aio_thread_queue_get_nowait(fair.thread_queue, &self->item) == 0);
+        }
+        if (self->kind == FAIR_THREAD_GET) {
+            if (aio_thread_queue_put_nowait(fair.thread_queue, &self->item)) AIO_RAISE(ENOMEM);
             fair.inside++;
             AIO_AWAIT(self->item, aio_thread_queue_get(fair.thread_queue, int));
             fair.inside--;
@@ -158,6 +179,29 @@ SCENARIO(turn_timeout, .skip = KIND_SLICE)
             CAUGHT(AIO_ETIMEOUT);
         } AIO_END_TRY;
         CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0.1, 0.0021);
+        fair_close();
+    }
+    AIO_FINALLY;
+    fair_close();
+    AIO_END;
+}
+
+/* So does what only puts, or only gets; and a put that throws has put nothing. */
+struct turn_timeout_queues { aio_task task; int kind; double began; };
+SCENARIO(turn_timeout_queues, .skip = KIND_SLICE)
+{
+    AIO_BEGIN(turn_timeout_queues);
+    aio_loop_set_slow_callback_duration(aio_get_running_loop(), AIO_UNLIMITED);
+    for (self->kind = FAIR_PUT; self->kind < FAIR_QUEUE_KINDS; self->kind++) {
+        REQUIRE(fair_open(0.0001));
+        self->began = aio_loop_time(aio_get_running_loop());
+        AIO_TRY {
+            AIO_TIMEOUT(0.01) AIO_AWAIT(AIO_CALL(fair_greedy, .kind = (enum fair_kind)self->kind, .rounds = 500));
+            UNREACHED();
+        } AIO_CATCH {
+            CAUGHT(AIO_ETIMEOUT);
+        } AIO_END_TRY;
+        CHECK_NEAR(aio_loop_time(aio_get_running_loop()) - self->began, 0.01, 0.0021);
         fair_close();
     }
     AIO_FINALLY;
