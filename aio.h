@@ -15928,8 +15928,10 @@ static int aio__bio_read(BIO *bio, char *data, int length)
     length = aio__tls_allowance(tls, length);
     if (!length) return aio__bio_end(bio, tls, n, false);
     aio__link *lower = aio__link_lower(&tls->link);
-    /* another TLS is always asked: one that cannot write any more has what came before, or the error */
-    if (aio__link_lower(lower) || aio__link_pending(lower)) n = aio__link_recv(lower, data, (size_t)length);
+    /* another TLS is always asked: one that cannot write any more has what came before, or the error; so is a socket
+     * that cannot: the poller may have yet to tell of what came before */
+    if (aio__link_lower(lower) || aio__link_pending(lower) || tls->state == AIO__TLS_FAILED)
+        n = aio__link_recv(lower, data, (size_t)length);
     if (n > 0 && tls->chatter == AIO__TLS_CHATTER) aio__turn_exhaust(tls->loop); /* the lower link has had its turn */
     return aio__bio_end(bio, tls, n, aio__link_wants(lower, AIO__READ) == AIO__WRITE);
 }

@@ -355,6 +355,66 @@ SCENARIO(flood_key_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test 
     AIO_END;
 }
 
+/* Few of them, each in a record of another TLS below, which gives one at a time: a turn has only so many. */
+struct flood_within_updates { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
+                              aio_stream *stream, *other; };
+SCENARIO(flood_within_updates, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test itself calls OpenSSL */)
+{
+    AIO_BEGIN(flood_within_updates);
+    PAIR_SETUP();
+    AIO_AWAIT(AIO_CALL(tls_pairing, .a = self->stream, .b = self->other, .client = self->client_tls,
+                       .server = self->server_tls));
+    aio__tls_of(self->other)->chatter = 0; /* what the handshake took */
+    for (self->i = 0; self->i < AIO__TLS_CHATTER - 1; self->i++) {
+        SSL_key_update(aio__tls_of(self->stream)->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        REQUIRE(SSL_do_handshake(aio__tls_of(self->stream)->ssl) == 1);
+    }
+    REQUIRE(aio_stream_write(self->stream, "data", 4) == 0);
+    FLOOD_BEGIN(.messages = 5);
+    aio__stream_fd(self->other)->ready |= AIO__READ; /* no tick waits for the poller */
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 4));
+    CHECK_BYTES(self->text.data, self->text.length, "data");
+    CHECK(self->ticks >= (AIO__TLS_CHATTER - 1) / 5);
+    AIO_FINALLY;
+        FLOOD_END();
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
+/* What came before a write failed is read to its end, though it takes more than one turn. */
+struct flood_updates_gone { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
+                            aio_stream *stream, *other; };
+SCENARIO(flood_updates_gone, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* the test itself calls OpenSSL */)
+{
+    AIO_BEGIN(flood_updates_gone);
+    PAIR_SETUP();
+    for (self->i = 0; self->i < 250; self->i++) {
+        SSL_key_update(aio__tls_of(self->stream)->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        REQUIRE(SSL_do_handshake(aio__tls_of(self->stream)->ssl) == 1);
+    }
+    REQUIRE(aio_stream_write(self->stream, "data", 4) == 0);
+    gone_fd = aio_stream_fileno(self->other);
+    aio__os.send = gone_send;
+    CHECK_INT(aio_stream_write(self->other, "?", 1), EPIPE);
+    FLOOD_BEGIN(.messages = 1000000);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 4));
+    CHECK_BYTES(self->text.data, self->text.length, "data");
+    CHECK(self->ticks >= 3);
+    AIO_TRY {
+        AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__os.send = seam_send;
+        FLOOD_END();
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
 /* Records of a byte each: a turn has few of them. */
 struct flood_small_records { FLOOD_SELF; aio_tls_context *server_tls, *client_tls; aio_server *server;
                              aio_stream *stream, *other; };

@@ -965,6 +965,37 @@ SCENARIO(tls_aborted, TLS_MAY)
     AIO_END;
 }
 
+/* A write fails before the poller has told of what came: that is read all the same. */
+static int gone_fd = -1; /* of the one whose peer has gone, as a write hears it */
+static ssize_t gone_send(int fd, const void *data, size_t length, int flags)
+{
+    return fd == gone_fd ? (errno = EPIPE, -1) : seam_send(fd, data, length, flags);
+}
+
+struct tls_gone { PAIR_SELF; aio_text text; };
+SCENARIO(tls_gone, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* all has to be there when the write fails */)
+{
+    AIO_BEGIN(tls_gone);
+    PAIR_SETUP();
+    REQUIRE(aio_stream_write(self->stream, "answer", 6) == 0);
+    gone_fd = aio_stream_fileno(self->other);
+    aio__os.send = gone_send;
+    CHECK_INT(aio_stream_write(self->other, "?", 1), EPIPE);
+    AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 6));
+    CHECK_BYTES(self->text.data, self->text.length, "answer");
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_readexactly(self->other, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+    } AIO_END_TRY;
+    AIO_FINALLY;
+        aio__os.send = seam_send;
+        aio_stream_abort(self->other);
+        TLS_END();
+    AIO_END;
+}
+
 /* The peer's close_notify comes behind much that nobody reads, and the peer does not hang up. */
 struct tls_late_goodbye { PAIR_SELF; aio_stream *closing; double began; char block[66000]; };
 SCENARIO(tls_late_goodbye, TLS_MAY, .skip = KIND_SLICE /* much by single bytes */
