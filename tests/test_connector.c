@@ -439,6 +439,8 @@ SCENARIO(connector_guard_request, .may = CLIENT_MAY)
                       .code = AIO_EPRIVATE, .has = "refuses it by a proxy, too"));
     AIO_AWAIT(refusal(.session = self->session, .url = "https://[::ffff:10.0.0.1]/", .proxy = self->by, .deny = true,
                       .code = AIO_EPRIVATE, .has = "refuses it by a proxy, too"));
+    AIO_AWAIT(refusal(.session = self->session, .url = "http://[fe80::1%25eth0]/a", .proxy = self->by, .deny = true,
+                      .code = AIO_EPRIVATE, .has = "refuses it by a proxy, too")); /* the proxy is told no zone */
     AIO_AWAIT(refusal(.session = self->session, .url = "http://a.test/a", .proxy = self->by, .deny = true));
 #ifndef AIO_NO_TLS
     snprintf(self->by, sizeof self->by, "https://9.9.9.9:%d", aio_server_port(self->server));
