@@ -41652,7 +41652,6 @@ static void aio__served_reset(aio__served *r)
     r->status = 0;
     r->idle = true;
     r->lasts = r->too_large = r->bad_body = r->short_body = r->late_body = false;
-    r->skipped = 0;
     r->body_until = INT64_MAX;
     aio__deadline_in(aio__body_deadline(&r->in), r->serving->service->keepalive);
 }
@@ -42895,20 +42894,19 @@ static AIO__COLD void aio__served_over(aio__served *r)
     aio__held_ends(aio__served_loop(r), r, "ended with its handler");
 }
 
-/* Skips what the handler has left of the body. AIO__MORE, or 0 when that is over, one way or the other. */
+/* Skips what the handler has left of the body, which is not much: aio__answer_head has seen to that. AIO__MORE, or 0
+ * when that is over, one way or the other. */
 static int aio__served_skip(aio__served *r)
 {
     aio_text piece;
     aio__body_undecode(&r->in);
     while (r->keep && aio__body_comes(&r->in)) {
         aio__body_step step = aio__body_next(&r->in, &piece);
-        r->skipped += piece.length;
         if (step == AIO__BODY_DONE) aio__body_leave(&r->in);
         if (step == AIO__BODY_DONE) break;
         bool waits = step == AIO__BODY_MORE && !aio__server_is_closing(r->stream);
         if (waits && aio__served_waiting(&r->in)) return AIO__MORE;
-        if (step == AIO__BODY_DATA && r->skipped <= AIO__SKIP_MAX) continue;
-        r->keep = false;
+        if (step != AIO__BODY_DATA) r->keep = false;
     }
     return 0;
 }

@@ -231,6 +231,46 @@ SCENARIO(server_skips, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ET
     AIO_END;
 }
 
+/* What a handler that gave up reading has had of the body is not skipped: the rest is, and that is short. */
+struct gives_up { aio_task task; aio_request *request; aio_text body; };
+static AIO_CORO(gives_up)
+{
+    AIO_BEGIN(gives_up);
+    AIO_TRY {
+        AIO_TIMEOUT(1) AIO_AWAIT(self->body, aio_request_read(self->request));
+    } AIO_CATCH_CODE(AIO_ETIMEOUT) {
+    } AIO_END_TRY;
+    AIO_AWAIT(aio_request_respond(self->request, 200, .text = self->request->path.data));
+    AIO_END;
+}
+static void *gives_up_handler(aio_request *request, void *arg)
+{
+    return (void)arg, AIO_CALL(gives_up, .request = request);
+}
+
+struct server_skips_rest { aio_task task; aio_server *server; aio_stream *stream; aio_text text; char block[100000]; };
+SCENARIO(server_skips_rest, .may = { AIO_EINCOMPLETE, EPIPE, ECONNRESET, ENOTCONN, ETIMEDOUT },
+         .skip = KIND_SLICE /* long */)
+{
+    static const char head[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\n",
+                      next[] = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    AIO_BEGIN(server_skips_rest);
+    memset(self->block, 'x', sizeof self->block);
+    AIO_AWAIT(self->server, aio_start_http_server(gives_up_handler, NULL, "127.0.0.1", 0));
+    AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->server)));
+    aio_stream_write(self->stream, head, sizeof head - 1);
+    for (int i = 0; i < 3; i++) aio_stream_write(self->stream, self->block, sizeof self->block);
+    AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n/a", 6));
+    CHECK(!strstr(self->text.data, "Connection: close"));
+    aio_stream_write(self->stream, self->block, sizeof self->block);
+    aio_stream_write(self->stream, next, sizeof next - 1);
+    AIO_AWAIT(aio_stream_readuntil(self->stream, "\r\n\r\n/b", 6));
+    AIO_FINALLY;
+        if (self->stream) aio_stream_abort(self->stream);
+        if (self->server) AIO_AWAIT(aio_server_wait_closed(self->server));
+    AIO_END;
+}
+
 /* One exchange with a server of its own: starts it, talks, compares, closes. */
 struct one_talk { aio_task task; const char *said, *answer; bool hold; double seconds; aio_server *server;
     struct talk *talk; };
