@@ -33005,7 +33005,8 @@ static AIO_CORO(aio__body_reading)
     AIO_END;
 }
 
-/* Passes over up to `max` bytes of a body that nobody wants, as long as it takes no longer than `time`. */
+/* Passes over the rest of a body that nobody wants, when aio__body_skip gave AIO__BODY_MORE: up to `max` bytes in all,
+ * as long as it takes no longer than `time`. */
 struct aio__body_skipping {
     aio_task          task;
     aio__body_reader *in;
@@ -33022,8 +33023,8 @@ static AIO_CORO(aio__body_skipping)
     if (!aio__deadline_until(&self->in->deadline, aio__deadline_after(&self->in->deadline, self->time)))
         AIO_RAISE(ENOMEM);
     AIO_TRY {
-        while (aio__body_skip(self->in, self->max) == AIO__BODY_MORE)
-            AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+        do AIO_AWAIT(self->more, aio_stream_more(self->in->stream));
+        while (aio__body_skip(self->in, self->max) == AIO__BODY_MORE);
     } AIO_CATCH_ALL {
         self->code = aio_caught(self)->code;
         if (self->code == ENOMEM) AIO_RERAISE();
