@@ -1,9 +1,10 @@
 /* The test harness.
  *
- * TEST(name) { ... }      a function; runs once on each poller
+ * TEST(name) { ... }      a function; runs once on each poller, and with an allocation for each object
  * SCENARIO(name) { ... }  a coroutine (struct name, AIO_BEGIN(name) ... AIO_END as ever; its members are zero), written
  *                         once and run in every way of the table `ways` below
- * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), .may = { ECONNRESET } (codes that a
+ * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), KIND_AGAIN: it has no loop, so the first
+ * way tells all; KIND_OWN: an allocation for each object is not what it is about; .may = { ECONNRESET } (codes that a
  * fault may turn into on its way, beside its own). .skip = KIND_DEBUG: it counts or prints what debug mode would change,
  * and runs without that. With AIO_DEBUG=1 all others are in it: then the loop may report anything but what was left
  * open.
@@ -39,7 +40,7 @@
 #include "harness_seam.h"
 
 enum { KIND_PLAIN = 1, KIND_ALLOC = 2, KIND_CALL = 4, KIND_SLICE = 8, KIND_CANCEL = 16, KIND_SHUFFLE = 32,
-       KIND_DEBUG = 64, KIND_EMBED = 128 };
+       KIND_DEBUG = 64, KIND_EMBED = 128, KIND_AGAIN = 256, KIND_OWN = 512 };
 static const struct way { const char *name, *poller; int kind, variant; } ways[] = {
     { "epoll", "epoll", KIND_PLAIN, 0 },
     { "poll", "poll", KIND_PLAIN, 0 },
@@ -271,6 +272,15 @@ static char *at_the_edge(const void *data, size_t n)
     }
     if (n) memcpy(edge - n, data, n);
     return edge - n;
+}
+
+/* Memory, zero, for as long as the process lives. Where leaks are looked for, each process of the tests is searched
+ * through, its static arrays too. */
+static void *kept(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (!memory) abort();
+    return memory;
 }
 
 /* So many rows of a table: all in the plain ways, slices and shuffles; `some` in the ways of many runs, where the

@@ -1,12 +1,15 @@
 /* Runs the tests: which, each in a process of its own, several at a time, and what became of it. */
 #include "harness_ways.h"
 
-enum { JOBS_MAX = 64 };
+#include <sys/resource.h>
+
+enum { JOBS_MAX = 64, SLOWEST = 10 };
 
 static struct job { /* a place for a child */
     pid_t       child; /* 0: nobody */
     const test *t;
 } child_of[JOBS_MAX];
+static struct { const char *name; double seconds; } slowest[SLOWEST]; /* by processor time, the slowest first */
 static struct shared *places; /* what the child in each place says of itself */
 
 /* The ways of a test from `first` on, in a child. */
@@ -27,6 +30,18 @@ static void job_start(int place, const test *t, int first)
     printf("not ok - %s: fork: %s\n", t->name, strerror(errno));
     with_parent->failed++;
     child_of[place].child = 0;
+}
+
+/* One of the slowest? */
+static void job_took(const test *t, const struct rusage *usage)
+{
+    double seconds = (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec)
+                     + (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+    int i = SLOWEST - 1;
+    if (seconds <= slowest[i].seconds) return;
+    for (; i > 0 && slowest[i - 1].seconds < seconds; i--) slowest[i] = slowest[i - 1];
+    slowest[i].name = t->name;
+    slowest[i].seconds = seconds;
 }
 
 /* A child has ended. Where it was ended by a way, the ways after that one follow in a new child. */
@@ -57,9 +72,13 @@ static int job_place(int jobs, bool all)
             else free_place = i;
         }
         if (all ? !busy : free_place >= 0) return free_place;
-        pid_t child = waitpid(-1, &status, 0);
-        for (int i = 0; child > 0 && i < jobs; i++)
-            if (child_of[i].child == child) job_end(i, status);
+        struct rusage usage;
+        pid_t child = wait4(-1, &status, 0, &usage);
+        for (int i = 0; child > 0 && i < jobs; i++) {
+            if (child_of[i].child != child) continue;
+            job_took(child_of[i].t, &usage);
+            job_end(i, status);
+        }
     }
 }
 
@@ -147,6 +166,8 @@ static int harness_main(int argc, char **argv)
         passed += places[i].passed;
         failed += places[i].failed;
     }
-    printf("%ld passed, %ld failed\n", passed, failed);
+    printf("# the most processor time:");
+    for (int i = 0; i < SLOWEST && slowest[i].name; i++) printf(" %s %.1f s", slowest[i].name, slowest[i].seconds);
+    printf("\n%ld passed, %ld failed\n", passed, failed);
     return failed || !passed;
 }

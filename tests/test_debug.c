@@ -74,7 +74,7 @@ TEST(debug_never_awaited)
     CHECK(debug_said("coroutine 'debug_child' was never awaited", line));
 }
 
-TEST(debug_never_retrieved)
+TEST(debug_never_retrieved, .skip = KIND_OWN)
 {
     int line = debug_forget_in(true, DEBUG_UNSEEN);
     CHECK(debug_said("error of 'debug_child' was never retrieved", line));
@@ -1646,7 +1646,7 @@ TEST(debug_cut_short)
 }
 
 /* With a sleep that the timer heap still has, and with a task that only the loop has any more; in every mode. */
-TEST(debug_unref_twice)
+TEST(debug_unref_twice, .skip = KIND_OWN)
 {
     const int made = MISUSE_MADE;
     CHECK_ABORTS(debug_line("aio.h: one aio_unref too many: 'debug_child' (made at tests/test_debug.c:%d) is still the "

@@ -34,7 +34,7 @@ static void loop_run_once(aio_loop *loop)
     CHECK_INT(aio_loop_run_forever(loop), 0);
 }
 
-TEST(loop_poller_is_the_policy)
+TEST(loop_poller_is_the_policy, .skip = KIND_OWN)
 {
     aio_loop *loop = loop_open();
     CHECK_STR(aio_loop_poller(loop), options.poller ? options.poller : now.w->poller);

@@ -6,7 +6,7 @@ static void memory_open(aio__heap *heap)
     aio__ring_clear(&heap->own);
 }
 
-TEST(memory_slots_are_reused_and_aligned)
+TEST(memory_slots_are_reused_and_aligned, .skip = KIND_OWN)
 {
     aio__heap heap;
     memory_open(&heap);
@@ -26,7 +26,7 @@ TEST(memory_slots_are_reused_and_aligned)
     aio__heap_clear(&heap);
 }
 
-TEST(memory_fills_several_blocks)
+TEST(memory_fills_several_blocks, .skip = KIND_OWN)
 {
     enum { COUNT = 5000, SIZE = 100 };
     aio__heap heap;
@@ -337,7 +337,7 @@ TEST(memory_valgrind_is_seen, .skip = KIND_DEBUG)
 }
 
 /* A block is used up to its last slot, and the largest objects of slabs are in them; without slabs none is. */
-TEST(memory_blocks_are_full)
+TEST(memory_blocks_are_full, .skip = KIND_OWN)
 {
     static const size_t sizes[] = { 16, 1024 };
     aio__heap heap;
@@ -377,7 +377,7 @@ static long memory_free_slots(const aio__heap *heap, size_t class_)
 }
 
 /* Of twenty blocks, all free, the newest and four others stay, and work; with one slot in use, its block stays, too. */
-TEST(memory_trims)
+TEST(memory_trims, .skip = KIND_OWN)
 {
     enum { BLOCKS = 20, SLOTS = 63, CLASS = AIO__CLASSES - 1, SIZE = AIO__SLAB_MAX };
     static void *all[BLOCKS * SLOTS];
@@ -438,7 +438,7 @@ static void memory_fill(aio__heap *heap, size_t count)
 
 /* A class that keeps its blocks grows by large ones, used to their ends, of large pages if the system has some; without
  * memory for one a small one does. */
-TEST(memory_grows_by_large_blocks)
+TEST(memory_grows_by_large_blocks, .skip = KIND_OWN)
 {
     enum { SMALL = 33, SLOTS = 4091, LARGE = AIO__LARGE_BLOCK };
     const size_t size = (size_t)LARGE * AIO__SLAB_BLOCK, slots = (size - AIO__BLOCK_FIRST) / AIO__GRAIN;

@@ -553,9 +553,9 @@ static void *ws_echo_handler(aio_request *request, void *arg)
 
 static char ws_large[200001];
 /* A text that compresses well, or bytes that do not. */
-static void ws_large_fill(bool text)
+static void ws_large_fill(bool text, size_t length)
 {
-    for (size_t i = 0; i < sizeof ws_large; i++) {
+    for (size_t i = 0; i < length; i++) {
         uint32_t any = (uint32_t)i * 2654435761u;
         any = (any ^ any >> 15) * 2246822519u;
         ws_large[i] = text ? (char)('a' + i * i % 23) : (char)(any >> 24);
@@ -590,8 +590,8 @@ SCENARIO(ws_both, .may = WS_MAY)
                   ws_pairs[self->i].client.protocols ? "b" : "");
         for (self->k = 0; self->k < 2 * (sizeof lengths / sizeof *lengths); self->k++) {
             if (now.w->kind == KIND_SLICE && lengths[self->k / 2] > 2000) continue; /* long */
-            if (now.w->kind != KIND_PLAIN && self->k / 2 % 3) continue; /* many runs: 0, 126, 1025 and 200000 bytes */
-            ws_large_fill(self->k % 2);
+            if (now.w->kind != KIND_PLAIN && self->k / 2 % 4) continue; /* many runs: 0, 1018 and 65536 bytes */
+            ws_large_fill(self->k % 2, lengths[self->k / 2]);
             if (self->k % 2) {
                 AIO_AWAIT(aio_ws_send_text(self->ws, ws_large, lengths[self->k / 2]));
             } else {

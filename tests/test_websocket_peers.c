@@ -233,13 +233,23 @@ static void *peer_abandoned_handler(aio_request *request, void *arg)
 {
     return (void)arg, AIO_CALL(peer_abandoned, .request = request);
 }
-static char peer_pings[131 * 40000];
+/* Forty thousand frames, each a head and zeros. */
+enum { PEER_FRAMES = 40000 };
+static char *peer_frames(const char *head, size_t length, size_t frame)
+{
+    char *frames = (char *)kept(PEER_FRAMES * frame);
+    for (size_t i = 0; i < PEER_FRAMES; i++) memcpy(frames + i * frame, head, length);
+    return frames;
+}
+
+enum { PEER_PING = 131, PEER_BARE_PING = 127 };
+static char *peer_pings, *peer_bare_pings;
 struct ws_gives_up { WS_DIALS; aio_server *http; aio_stream *stream; aio_text text; int i; };
 SCENARIO(ws_gives_up, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
          AIO_EHANDSHAKE, ECONNABORTED, AIO_ETIMEOUT, AIO_EINCOMPLETE })
 {
     AIO_BEGIN(ws_gives_up);
-    for (size_t i = 0; i < sizeof peer_pings; i += 131) memcpy(peer_pings + i, "\x89\xFD\0\0\0\0", 6);
+    if (!peer_pings) peer_pings = peer_frames("\x89\xFD\0\0\0\0", 6, PEER_PING);
     AIO_AWAIT(self->http, aio_start_http_server(peer_abandoned_handler, NULL, "127.0.0.1", 0));
     for (self->i = 0; self->i < 4; self->i++) { /* the server's side */
         peer_closes = self->i % 2 == 0;
@@ -248,7 +258,7 @@ SCENARIO(ws_gives_up, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET,
         AIO_AWAIT(self->stream, aio_open_connection("127.0.0.1", aio_server_port(self->http)));
         aio_stream_write(self->stream, WS_ASKS(""), strlen(WS_ASKS("")));
         AIO_AWAIT(self->text, aio_stream_readuntil(self->stream, "\r\n\r\n", 4));
-        if (peer_sends_pings) aio_stream_write(self->stream, peer_pings, sizeof peer_pings);
+        if (peer_sends_pings) aio_stream_write(self->stream, peer_pings, PEER_FRAMES * PEER_PING);
         AIO_AWAIT(aio_sleep(8));
         CHECK(peer_gave_up);
         aio_stream_abort(self->stream);
@@ -271,8 +281,17 @@ SCENARIO(ws_gives_up, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET,
     AIO_END;
 }
 
+enum { PEER_SENDS = 32 };
+/* Sends more than the system takes, of whose buffers the sender's is made small. */
+static void peer_sends(aio_ws *ws)
+{
+    int small_ = 65536;
+    setsockopt(aio_stream_fileno(aio_ws_stream(ws)), SOL_SOCKET, SO_SNDBUF, &small_, sizeof small_);
+    for (int i = 0; i < PEER_SENDS; i++) aio_unref(aio_ws_send_bytes(ws, peer_large, 65536));
+}
+
 /* A client whose peer takes nothing: who receives hears of it, and nobody has to await what he sends. */
-struct ws_untaken { WS_DIALS; struct ws_receive_one *one; double start; int sent; };
+struct ws_untaken { WS_DIALS; struct ws_receive_one *one; double start; };
 SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
          AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
 {
@@ -282,7 +301,7 @@ SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, 
                                  .options = { .send_timeout = 4 }));
     self->one = aio_create_task(AIO_CALL(ws_receive_one, .ws = self->ws));
     REQUIRE(self->one);
-    for (self->sent = 0; self->sent < 300; self->sent++) aio_unref(aio_ws_send_bytes(self->ws, peer_large, 65536));
+    peer_sends(self->ws);
     CHECK(aio_stream_write_buffer_size(aio_ws_stream(self->ws)));
     self->start = peer_clock();
     AIO_AWAIT((struct ws_receive_one *)aio_ref(self->one));
@@ -307,21 +326,19 @@ SCENARIO(ws_untaken, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, 
 
 /* A client's peer takes nothing: a receive that waits, for data or until the pongs are taken, hears of a release at once,
  * and not when the stream has given up what is unsent. So does one who closes. */
-static char peer_bare_pings[127 * 40000];
-struct ws_released_unsent { WS_DIALS; struct ws_receive_one *one; aio_future *closing; double start; int i, sent; };
+struct ws_released_unsent { WS_DIALS; struct ws_receive_one *one; aio_future *closing; double start; int i; };
 SCENARIO(ws_released_unsent, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
          AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
 {
     AIO_BEGIN(ws_released_unsent);
-    for (size_t i = 0; i < sizeof peer_bare_pings; i += 127) memcpy(peer_bare_pings + i, "\x89\x7D", 2);
+    if (!peer_bare_pings) peer_bare_pings = peer_frames("\x89\x7D", 2, PEER_BARE_PING);
     self->raw.deaf = true;
     for (self->i = 0; self->i < 3; self->i++) {
         self->raw.says = peer_bare_pings;
-        self->raw.length = self->i == 2 && now.w->kind == KIND_PLAIN ? sizeof peer_bare_pings : 0;
+        self->raw.length = self->i == 2 && now.w->kind == KIND_PLAIN ? PEER_FRAMES * PEER_BARE_PING : 0;
         AIO_AWAIT(self->ws, AIO_CALL(ws_dial, .raw = &self->raw, .server = &self->server, .session = &self->session,
                                      .options = { .close_timeout = 20 }));
-        for (self->sent = 0; self->sent < 300 && !self->raw.length; self->sent++)
-            aio_unref(aio_ws_send_bytes(self->ws, peer_large, 65536));
+        if (!self->raw.length) peer_sends(self->ws);
         if (self->i == 1) {
             REQUIRE(self->closing = aio_ensure_future(aio_ws_close(self->ws, 0, NULL)));
         } else {
@@ -374,7 +391,7 @@ static void *ws_says_one_handler(aio_request *request, void *arg)
 }
 
 /* A client that sends to it: the sender hears of the send_timeout, and the message in hand stays what it was. */
-struct ws_untaken_message { WS_DIALS; aio_ws_message m; double start; char url[60]; int sent; };
+struct ws_untaken_message { WS_DIALS; aio_ws_message m; double start; char url[60]; };
 SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECONNRESET, ENOTCONN, AIO_EDISCONNECTED,
          AIO_EHANDSHAKE, ECONNABORTED, ETIMEDOUT, AIO_EINCOMPLETE })
 {
@@ -385,7 +402,7 @@ SCENARIO(ws_untaken_message, .skip = KIND_SLICE /* much */, .may = { EPIPE, ECON
     REQUIRE(self->session);
     AIO_AWAIT(self->ws, aio_ws_connect(self->session, self->url, .send_timeout = 4));
     AIO_AWAIT(self->m, aio_ws_receive(self->ws));
-    for (self->sent = 0; self->sent < 300; self->sent++) aio_unref(aio_ws_send_bytes(self->ws, peer_large, 65536));
+    peer_sends(self->ws);
     AIO_TRY {
         AIO_AWAIT(aio_ws_send_bytes(self->ws, peer_large, 65536));
         UNREACHED();

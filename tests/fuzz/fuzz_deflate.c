@@ -54,7 +54,10 @@ static void fuzz_deflate_zlib(const uint8_t *data, size_t size, int format, cons
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t whole[FUZZ_DEFLATE_ROOM], cut[FUZZ_DEFLATE_ROOM];
+    static uint8_t *whole, *cut;
+    if (!whole) whole = (uint8_t *)malloc(FUZZ_DEFLATE_ROOM);
+    if (!cut) cut = (uint8_t *)malloc(FUZZ_DEFLATE_ROOM);
+    if (!whole || !cut) abort();
     if (size < 2) return 0;
     int format = 1 + data[0] % 3, level = data[0] / 3 % 3;
     size_t step = 1 + data[0] / 9;

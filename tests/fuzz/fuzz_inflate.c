@@ -59,7 +59,10 @@ static void fuzz_inflate_zlib(const uint8_t *data, size_t size, int format, cons
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t whole[FUZZ_INFLATE_ROOM + 1], cut[FUZZ_INFLATE_ROOM + 1];
+    static uint8_t *whole, *cut;
+    if (!whole) whole = (uint8_t *)malloc(FUZZ_INFLATE_ROOM + 1);
+    if (!cut) cut = (uint8_t *)malloc(FUZZ_INFLATE_ROOM + 1);
+    if (!whole || !cut) abort();
     aio_input_error whole_error, cut_error;
     int whole_code, cut_code;
     if (!size) return 0;
