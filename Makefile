@@ -4,6 +4,7 @@ FUZZ_CC  ?= clang
 CFLAGS   ?= -O1 -g
 # Of the examples as C++.
 CPP_CFLAGS ?= $(CFLAGS)
+CPP_WARN   = $(filter-out $(JUMPS) -Wstrict-prototypes,$(WARN))
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough -Wundef -Wvla -Wstrict-prototypes
 # gcc tells of a local that an await would lose; clang has no such warning.
 JUMPS    := -Wjump-misses-init
@@ -100,7 +101,9 @@ coverage: build/coverage/test ## lines and branches that the tests reach, by sec
 mutants: | setup ## 100 small changes of aio.h, of sample SEED (1): shows those that no test sees
 	@python3 tests/mutants.py --count $(MUTANTS) --seed $(SEED)
 
-integration: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward hops post session upload api large_transfer static ws_chat mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen service/service) ## try it against the real servers and clients that are installed
+integration-programs: $(INTEGRATION) $(addprefix build/examples/,crawl chat download forward hops post session upload api large_transfer static ws_chat mysql/mysql redis/redis mongo/mongo crawler/crawler loadgen/loadgen service/service) ## build what integration runs
+
+integration: integration-programs ## try it against the real servers and clients that are installed
 	@tests/integration/run $(ONLY)
 
 mistakes: ## what compilers say of what a beginner gets wrong
@@ -155,7 +158,7 @@ build/examples/%: examples/%.c aio.h | setup
 build/examples/cpp/%: examples/%.c aio.h | setup
 	@mkdir -p $(@D)
 	@if command -v $(CXX) >/dev/null; then set -x; \
-	    $(CXX) -x c++ -std=c++20 $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
+	    $(CXX) -x c++ -std=c++20 $(CPP_WARN) $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< -x none $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried as C++"; fi
 
 # clang has the coroutines of C++20, but says so only from version 16 on.
@@ -164,7 +167,7 @@ build/examples/cpp/%: examples/%.cpp aio.h | setup
 	@if command -v $(CXX) >/dev/null; then \
 	    coroutines=$$($(CXX) -x c++ -std=c++20 -dM -E /dev/null | grep -q __cpp_impl_coroutine || \
 	        echo -D__cpp_impl_coroutine=201902L); set -x; \
-	    $(CXX) -std=c++20 $$coroutines $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
+	    $(CXX) -std=c++20 $$coroutines $(CPP_WARN) $(ONE_FILE) $(CPPFLAGS) $(CPP_CFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS); \
 	else echo "no $(CXX): $< was not tried"; fi
 
 build/integration/mysql build/integration/redis build/integration/mongo: $(wildcard tests/integration/*.h)
@@ -218,4 +221,4 @@ build/fuzz/%: tests/fuzz/%.c aio.h $(wildcard examples/*/aio_*.h)
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage mutants integration bench \
-    bench-programs check-layout mistakes install uninstall clean setup
+    integration-programs bench-programs check-layout mistakes install uninstall clean setup

@@ -7,6 +7,7 @@ The text is read twice: as it stands, for the manual, the banners and the macros
 once for each configuration, for functions, calls and declarations. The compiled object tells the rest (nm). Which room
 uses which member the compiler tells, of a copy in which every member of a struct is marked as deprecated.
 """
+import functools
 import os
 import re
 import shlex
@@ -282,9 +283,25 @@ def members(plain, start):
     return offsets
 
 
+@functools.lru_cache(maxsize=None)
+def libc_symbols(compiler):
+    """What the C library exports, as far as it is found."""
+    symbols = set()
+    for library in ("libc.so.6", "librt.so.1", "libpthread.so.0"):
+        path = run(list(compiler) + ["-print-file-name=" + library])[1].strip()
+        for row in run(["nm", "-D", "--defined-only", path])[1].split("\n") if os.path.isabs(path) else ():
+            symbols.add(row.split()[-1].split("@")[0] if row.split() else "")
+    return symbols
+
+
+@functools.lru_cache(maxsize=None)
+def is_clang(compiler):
+    return "clang" in run(list(compiler) + ["--version"])[1]
+
+
 def track(compiler):
     """What makes a warning within a macro tell the line where it is used, and none show its source: that takes long."""
-    if "clang" in run(compiler + ["--version"])[1]:
+    if is_clang(tuple(compiler)):
         return ["-fno-caret-diagnostics"]
     return ["-ftrack-macro-expansion=0", "-fno-diagnostics-show-caret"]
 
@@ -510,11 +527,7 @@ class Checker:
             return
         exported = run(["nm", "-g", "--defined-only", self.folder + "/try.o"])[1]
         ours = {row.split()[-1] for row in exported.split("\n") if row}
-        libraries = set()
-        for library in ("libc.so.6", "librt.so.1", "libpthread.so.0"):
-            path = run(self.compiler + ["-print-file-name=" + library])[1].strip()
-            for row in run(["nm", "-D", "--defined-only", path])[1].split("\n") if os.path.isabs(path) else ():
-                libraries.add(row.split()[-1].split("@")[0] if row.split() else "")
+        libraries = libc_symbols(tuple(self.compiler))
         if not libraries:
             self.notes.append("symbols: no dynamic libc found to compare with; POSIX' list alone was used")
         for symbol in sorted(ours & (libraries | POSIX_NAMES)):
