@@ -192,7 +192,7 @@ emulated() {
     shift 2
     "$@" -o "$binary" || return 1
     names=$("$emulator" "$binary" --list | grep -E "$subset")
-    timeout 1200 "$emulator" "$binary" --seconds 180 --way epoll,poll,plain-alloc,slice-random,cancel $names || return 1
+    timeout 1200 "$emulator" "$binary" --seconds 180 --sample 8 --way epoll,slice-random,cancel $names || return 1
     [ "${binary##*/}" != aarch64 ] || return 0
     # Big-endian: all tests once, but those of charsets, which a static glibc loads and has not for that processor, and
     # of what posix_spawn tells by vfork and asks for by flags, and of signals in storms, where the emulator errs.

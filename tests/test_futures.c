@@ -262,7 +262,7 @@ TEST(future_error_never_retrieved_is_reported)
     aio_loop_free(loop);
 }
 
-TEST(future_misuse_aborts, .skip = KIND_DEBUG)
+TEST(future_misuse_aborts, .skip = KIND_DEBUG | KIND_OWN)
 {
     aio_loop *loop = future_loop();
     int number[64] = { 0 };
