@@ -13,6 +13,7 @@ LDLIBS   := -lssl -lcrypto -lpthread
 PREFIX   ?= /usr/local
 ONLY     ?=
 FUZZ_SECONDS ?= 10
+FUZZ_CFLAGS ?= -O1 -g
 # Of how many runs of a way torture (empty: all of them) and the sanitizers (empty: 40) take a sample, evenly spread.
 SAMPLE   ?=
 # In which ways torture and valgrind run tests, joined by commas; empty: all that they have.
@@ -217,7 +218,7 @@ build/fuzz/fuzz_deflate build/fuzz/fuzz_inflate: LDLIBS += -lz
 
 build/fuzz/%: tests/fuzz/%.c aio.h $(wildcard examples/*/aio_*.h)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c99 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \
+	$(FUZZ_CC) -std=c99 $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(ONE_FILE) \
 	    $(CPPFLAGS) -o $@ $< $(LDFLAGS) $(LDLIBS)
 
 .PHONY: help demo test examples torture test-sanitize test-valgrind test-matrix fuzz coverage mutants integration bench \
