@@ -3,11 +3,11 @@
  * TEST(name) { ... }      a function; runs once on each poller, and with an allocation for each object
  * SCENARIO(name) { ... }  a coroutine (struct name, AIO_BEGIN(name) ... AIO_END as ever; its members are zero), written
  *                         once and run in every way of the table `ways` below
- * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), KIND_AGAIN: it has no loop, so the first
- * way tells all; KIND_OWN: an allocation for each object is not what it is about; .may = { ECONNRESET } (codes that a
- * fault may turn into on its way, beside its own). .skip = KIND_DEBUG: it counts or prints what debug mode would change,
- * and runs without that. With AIO_DEBUG=1 all others are in it: then the loop may report anything but what was left
- * open.
+ * Options follow the name: .skip = KIND_CALL | KIND_SLICE (say why beside it), .may = { ECONNRESET } (codes that a
+ * fault may turn into on its way, beside its own). KIND_DEBUG: it counts or prints what debug mode would change, and
+ * runs without that. With AIO_DEBUG=1 all others are in it: then the loop may report anything but what was left open.
+ * KIND_AGAIN: it has no loop, so that the first way tells all. KIND_OWN: not with an allocation for each object, as it
+ * is about slabs, or about freed memory, of which checkers tell first.
  *
  * CHECK(condition), CHECK_INT(actual, expected), CHECK_NEAR(actual, expected, within), CHECK_STR, CHECK_PTR,
  * CHECK_BYTES(actual, length, expected[, length]), CHECK_ABORTS("message", statement); UNREACHED(): a check that fails;

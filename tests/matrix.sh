@@ -280,7 +280,7 @@ for compiler in gcc clang; do
         continue
     fi
     # The standards differ in the parser alone; what gcc sees of a program's flow, it sees when it optimises.
-    for standard in c99 c11 c17 gnu17; do
+    for standard in c11 c17 gnu17; do
         cell "implementation $compiler $standard" parsed $compiler -std=$standard $warn_c ${own[$compiler]} \
             "$out/implementation.c"
     done

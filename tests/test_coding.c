@@ -396,7 +396,6 @@ TEST(coding_goes_there_and_back, .skip = KIND_AGAIN)
             }
 }
 
-/* What is made does not grow unseen: bytes for text, records, runs and a mixture, at each level. */
 /* A held byte and the match behind it, as the last two symbols that a block has room for, or one too many. */
 TEST(coding_fills_a_block, .skip = KIND_AGAIN)
 {
@@ -423,6 +422,7 @@ TEST(coding_fills_a_block, .skip = KIND_AGAIN)
     }
 }
 
+/* What is made does not grow unseen: bytes for text, records, runs and a mixture, at each level. */
 TEST(coding_makes_it_as_small_as_before, .skip = KIND_AGAIN)
 {
     static const size_t rows[][3] = { { 64731, 65363, 64459 }, { 77956, 79419, 77956 }, { 1646, 8211, 882 },

@@ -59,34 +59,20 @@ static AIO_CORO(fair_greedy)
             AIO_AWAIT(aio_semaphore_acquire(&fair.semaphore));
             ALWAYS(aio_semaphore_release(&fair.semaphore) == 0);
         }
-        if (self->kind == FAIR_PUT_GET) {
-            AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
+        if (self->kind == FAIR_PUT_GET || self->kind == FAIR_PUT) AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
+        if (self->kind == FAIR_GET && aio_queue_put_nowait(fair.queue, &self->item)) AIO_RAISE(ENOMEM);
+        if (self->kind == FAIR_PUT) ALWAYS(aio_queue_get_nowait(fair.queue, &self->item) == 0);
+        if (self->kind == FAIR_PUT_GET || self->kind == FAIR_GET) {
             fair.inside++;
             AIO_AWAIT(self->item, aio_queue_get(fair.queue, int));
             fair.inside--;
         }
-        if (self->kind == FAIR_THREAD_PUT_GET) {
+        if (self->kind == FAIR_THREAD_PUT_GET || self->kind == FAIR_THREAD_PUT)
             AIO_AWAIT(aio_thread_queue_put(fair.thread_queue, &self->item));
-            fair.inside++;
-            AIO_AWAIT(self->item, aio_thread_queue_get(fair.thread_queue, int));
-            fair.inside--;
-        }
-        if (self->kind == FAIR_PUT) {
-            AIO_AWAIT(aio_queue_put(fair.queue, &self->item));
-            ALWAYS(aio_queue_get_nowait(fair.queue, &self->item) == 0);
-        }
-        if (self->kind == FAIR_GET) {
-            if (aio_queue_put_nowait(fair.queue, &self->item)) AIO_RAISE(ENOMEM);
-            fair.inside++;
-            AIO_AWAIT(self->item, aio_queue_get(fair.queue, int));
-            fair.inside--;
-        }
-        if (self->kind == FAIR_THREAD_PUT) {
-            AIO_AWAIT(aio_thread_queue_put(fair.thread_queue, &self->item));
-            ALWAYS(aio_thread_queue_get_nowait(fair.thread_queue, &self->item) == 0);
-        }
-        if (self->kind == FAIR_THREAD_GET) {
-            if (aio_thread_queue_put_nowait(fair.thread_queue, &self->item)) AIO_RAISE(ENOMEM);
+        if (self->kind == FAIR_THREAD_GET && aio_thread_queue_put_nowait(fair.thread_queue, &self->item))
+            AIO_RAISE(ENOMEM);
+        if (self->kind == FAIR_THREAD_PUT) ALWAYS(aio_thread_queue_get_nowait(fair.thread_queue, &self->item) == 0);
+        if (self->kind == FAIR_THREAD_PUT_GET || self->kind == FAIR_THREAD_GET) {
             fair.inside++;
             AIO_AWAIT(self->item, aio_thread_queue_get(fair.thread_queue, int));
             fair.inside--;

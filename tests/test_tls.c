@@ -972,23 +972,37 @@ static ssize_t gone_send(int fd, const void *data, size_t length, int flags)
     return fd == gone_fd ? (errno = EPIPE, -1) : seam_send(fd, data, length, flags);
 }
 
+static void gone_begin(aio_stream *stream)
+{
+    gone_fd = aio_stream_fileno(stream);
+    aio__os.send = gone_send;
+    CHECK_INT(aio_stream_write(stream, "?", 1), EPIPE);
+}
+
+/* When all that came is read, the read says why nothing more can be written. */
+struct gone_ends { aio_task task; aio_stream *stream; };
+static AIO_CORO(gone_ends)
+{
+    AIO_BEGIN(gone_ends);
+    AIO_TRY {
+        AIO_AWAIT(aio_stream_readexactly(self->stream, 1));
+        UNREACHED();
+    } AIO_CATCH {
+        CAUGHT(EPIPE);
+    } AIO_END_TRY;
+    AIO_END;
+}
+
 struct tls_gone { PAIR_SELF; aio_text text; };
 SCENARIO(tls_gone, TLS_MAY, .skip = KIND_SLICE | KIND_CALL /* all has to be there when the write fails */)
 {
     AIO_BEGIN(tls_gone);
     PAIR_SETUP();
     REQUIRE(aio_stream_write(self->stream, "answer", 6) == 0);
-    gone_fd = aio_stream_fileno(self->other);
-    aio__os.send = gone_send;
-    CHECK_INT(aio_stream_write(self->other, "?", 1), EPIPE);
+    gone_begin(self->other);
     AIO_AWAIT(self->text, aio_stream_readexactly(self->other, 6));
     CHECK_BYTES(self->text.data, self->text.length, "answer");
-    AIO_TRY {
-        AIO_AWAIT(aio_stream_readexactly(self->other, 1));
-        UNREACHED();
-    } AIO_CATCH {
-        CAUGHT(EPIPE);
-    } AIO_END_TRY;
+    AIO_AWAIT(AIO_CALL(gone_ends, .stream = self->other));
     AIO_FINALLY;
         aio__os.send = seam_send;
         aio_stream_abort(self->other);
